@@ -1,0 +1,1 @@
+"""Train and score every baseline under one protocol."""

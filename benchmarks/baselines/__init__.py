@@ -1,0 +1,1 @@
+"""One file a baseline, read top to bottom like its paper."""

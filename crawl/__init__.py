@@ -1,0 +1,1 @@
+"""Find liked short videos on a platform and fetch them: politely, resumably, each failure with its reason."""

@@ -1,0 +1,1 @@
+"""One file a feature: what it needs from the decoder, and extract()."""

@@ -1,0 +1,1 @@
+"""One file a filter: measure() reads the clip, judge() applies the thresholds."""

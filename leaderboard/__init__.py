@@ -1,0 +1,1 @@
+"""Scores and published figures as one self-contained page."""

@@ -1,0 +1,5 @@
+"""python -m svmbench"""
+
+from svmbench.cli import main
+
+main()

@@ -1,0 +1,213 @@
+"""The only caller of ray.init. The same worker classes run on Ray actors, or with local=True on threads of this process.
+
+A worker is a plain class. Ray puts the folder in which the user stands at the front of every worker's path, where a folder of the
+user's called `benchmarks/` would shadow ours; so a job's working_dir is an empty folder, and workers get absolute paths only.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_futures
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from svmbench.errors import BadInput, MissingExtra
+
+NAMESPACE = "svmbench"
+_LOCAL: dict[str, tuple[Any, ThreadPoolExecutor]] = {}  # local actors by name
+
+
+class WorkerLost(Exception):
+    """The process of a worker died while it worked on an item (killed, out of memory, crashed)."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A worker that can be called from anywhere, also from other workers: it is found by name and pickles as its name."""
+
+    name: str
+    local: bool
+
+    def call(self, method: str, *args: Any) -> Any:
+        """Starts a call; wait for it with Fleet.wait or result(). Arguments are plain data."""
+        if self.local:
+            target, pool = _LOCAL[self.name]
+            return pool.submit(getattr(target, method), *args)
+        import ray
+
+        return getattr(ray.get_actor(self.name, namespace=NAMESPACE), method).remote(*args)
+
+    def ask(self, method: str, *args: Any, patience_s: float = 30.0) -> Any:
+        """Calls and waits. For methods that may safely run twice: while the actor is restarting the call is sent again."""
+        if self.local:
+            return self.call(method, *args).result()
+        import ray
+
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                return ray.get(self.call(method, *args))
+            except (ray.exceptions.RayActorError, ValueError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+
+def result(call: Any) -> Any:
+    """The value of a finished call, or its exception as it was raised; WorkerLost if the worker died."""
+    if isinstance(call, Future):
+        return call.result()
+    import ray
+
+    try:
+        return ray.get(call)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause if isinstance(error.cause, Exception) else error from None
+    except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
+        raise WorkerLost(" ".join(str(error).split())[:200]) from error
+
+
+def wait(calls: Iterable[Any], timeout_s: float | None = None) -> tuple[list[Any], list[Any]]:
+    """(finished, unfinished) as soon as one has finished or the time is over."""
+    pending = list(calls)
+    if not pending:
+        return [], []
+    if isinstance(pending[0], Future):
+        done, rest = wait_futures(pending, timeout=timeout_s, return_when=FIRST_COMPLETED)
+        return list(done), list(rest)
+    import ray
+
+    return ray.wait(pending, num_returns=1, timeout=timeout_s)
+
+
+class Fleet:
+    """A place to run workers: an embedded Ray, a Ray cluster (address), or threads (local=True). A context manager."""
+
+    def __init__(self, *, local: bool = False, address: str | None = None, gpus: int = 0) -> None:
+        self.local, self.address, self.gpus = local, address, gpus
+        self.num_cpus = os.cpu_count() or 1
+        self.startup_s = 0.0
+        self._actors: list[Actor] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Fleet:
+        began = time.monotonic()
+        if not self.local:
+            self._start_ray()
+        self.startup_s = time.monotonic() - began
+        return self
+
+    def _start_ray(self) -> None:
+        try:
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            import ray
+        except ImportError as error:
+            raise MissingExtra("Ray is not installed; pip install 'svmbench[ray]', or run with --local") from error
+        empty = Path(tempfile.gettempdir()) / f"svmbench-empty-{os.getuid()}"
+        empty.mkdir(exist_ok=True)
+        options: dict[str, Any] = {} if self.address else {"num_cpus": self.num_cpus, "include_dashboard": False, "object_store_memory": 256 * 2**20}
+        if self.gpus and not self.address:
+            options["num_gpus"] = self.gpus
+        try:
+            ray.init(
+                address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": str(empty)},
+                logging_level="ERROR", log_to_driver=False, configure_logging=True, **options,
+            )  # fmt: skip
+        except (ConnectionError, ValueError) as error:
+            raise BadInput(f"no Ray cluster answers at {self.address}: {' '.join(str(error).split())[:160]}") from error
+        if self.address:
+            self.num_cpus = int(ray.cluster_resources().get("CPU", 1))
+
+    def __exit__(self, *_: Any) -> None:
+        for actor in self._actors:
+            self.stop(actor)
+        if not self.local:
+            import ray
+
+            ray.shutdown()
+
+    def actor(
+        self, cls: type, *args: Any, name: str | None = None, threads: int = 1, cpus: float = 1.0, gpus: float = 0.0, restarts: bool = False
+    ) -> Actor:
+        """Starts a worker. restarts=True: it is made anew when its process dies, with the same arguments."""
+        actor = Actor(name=f"{name or cls.__name__}-{uuid.uuid4().hex[:8]}", local=self.local)
+        with self._lock:
+            self._actors.append(actor)
+        if self.local:
+            _LOCAL[actor.name] = (cls(*args), ThreadPoolExecutor(threads, thread_name_prefix=actor.name))
+            return actor
+        import ray
+
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads, "max_restarts": -1 if restarts else 0}
+        self._keep(ray.remote(cls).options(name=actor.name, namespace=NAMESPACE, lifetime="detached" if self.address else None, **options).remote(*args))
+        return actor
+
+    def _keep(self, handle: Any) -> None:
+        """A Ray actor lives as long as somebody holds its handle."""
+        self._handles: list[Any] = [*getattr(self, "_handles", []), handle]
+
+    def stop(self, actor: Actor) -> None:
+        """Ends a worker; what it was doing is lost."""
+        if actor.local:
+            target, pool = _LOCAL.pop(actor.name, (None, None))
+            if pool:
+                pool.shutdown(wait=False, cancel_futures=True)
+            if hasattr(target, "close"):
+                target.close()
+            return
+        import ray
+
+        try:
+            ray.kill(ray.get_actor(actor.name, namespace=NAMESPACE))
+        except ValueError:
+            pass  # it has ended already
+
+    def map(
+        self, cls: type, args: tuple[Any, ...], items: Iterable[Any], *, workers: int | None = None, method: str = "run", gpus: float = 0.0,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[Any, Any]]:  # fmt: skip
+        """cls(*args).method(item) over `workers` workers, at most two items in flight each; yields (item, value or Exception).
+
+        Order is not kept. A worker that dies costs one retry of its items, then WorkerLost is the value. An exception that the
+        method raises is the value too: the caller decides. stop() is asked before each new item.
+        """
+        pool = [self.actor(cls, *args, restarts=True, gpus=gpus) for _ in range(workers or self.num_cpus)]
+        queue, flying, tries = iter(items), {}, {}
+        slots = [actor for actor in pool for _ in range(2)]
+
+        def send(actor: Actor, item: Any) -> None:
+            flying[actor.call(method, item)] = (actor, item)
+
+        def refill(actor: Actor) -> None:
+            if not stop():
+                for item in queue:
+                    return send(actor, item)
+
+        for actor in slots:
+            refill(actor)
+        while flying:
+            for call in wait(flying, 1.0)[0]:
+                actor, item = flying.pop(call)
+                try:
+                    value = result(call)
+                except WorkerLost as lost:
+                    tries[id(item)] = tries.get(id(item), 0) + 1
+                    if tries[id(item)] < 2:
+                        time.sleep(0.5)
+                        send(actor, item)
+                        continue
+                    value = lost
+                except Exception as error:
+                    value = error
+                yield item, value
+                refill(actor)
+        for actor in pool:
+            self.stop(actor)

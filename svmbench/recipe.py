@@ -1,0 +1,164 @@
+"""A recipe defines a dataset: what to search, what to keep, how to split. YAML, found by name or by path, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from svmbench.errors import BadInput, BadSettings, UnknownName
+
+FOLDER = Path(__file__).parent / "recipes"
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IgnoreRobots(Section):
+    """robots: {ignore_because: "..."}: the reason is written into the dataset card."""
+
+    ignore_because: Annotated[str, Field(min_length=10)]
+
+
+class Replica(Section):
+    """The embedded platform: composed posts, or the files of a folder."""
+
+    posts: Annotated[int, Field(ge=1, le=20_000)] = 240
+    seed: Annotated[int, Field(ge=0)] = 2026
+    media_dir: str | None = None
+
+
+class Search(Section):
+    """What to look for. likes_min is exact: a post with likes_min likes is taken, one with a like less is not."""
+
+    platform: str = "tiktok"
+    site: Literal["live", "replica"] = "live"
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    posts_per_word: Annotated[int, Field(ge=1)] = 200
+    likes_min: Annotated[int, Field(ge=0)] = 0
+    duration_min_s: Annotated[float, Field(ge=0)] = 0.0
+    duration_max_s: Positive = 600.0
+
+
+class Pace(Section):
+    """How fast each host is asked, for the whole cluster together."""
+
+    pages_per_s: Annotated[float, Field(gt=0, le=100)] = 1.0
+    media_parallel: Annotated[int, Field(ge=1, le=32)] = 2
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class ClipRule(Section):
+    """Which stretch of a post becomes the clip: its beginning, at most max_s long; shorter than min_s is dropped."""
+
+    min_s: Annotated[float, Field(ge=0)] = 4.0
+    max_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+
+
+class Borders(Section):
+    """How black borders are found. paper: the seven steps of MVBind (arXiv 2405.09286, section 3.1)."""
+
+    method: Literal["paper", "none"] = "paper"
+
+
+class SplitRule(Section):
+    """Shares of clips, grouped so that no song stands in two parts."""
+
+    by: Literal["song", "post"] = "song"
+    train: Share = 0.7
+    val: Share = 0.1
+    test: Share = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("test")
+    @classmethod
+    def _sum(cls, test: float, info: Any) -> float:
+        total = test + info.data.get("train", 0) + info.data.get("val", 0)
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + val + test is {total:g} and must be 1")
+        return test
+
+
+class Publish(Section):
+    """What the card says. license_features: of the derived numbers; media are never published."""
+
+    title: str = "Short-video music dataset"
+    license_features: str = "cc-by-4.0"
+    contact: str = "open an issue in the dataset's repository"
+    captions: bool = False
+
+
+class Recipe(Section):
+    """Everything that defines a dataset."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+    about: str = ""
+    search: Search
+    robots: Literal["obey"] | IgnoreRobots = "obey"
+    pace: Pace = Pace()
+    replica: Replica = Replica()
+    clip: ClipRule = ClipRule()
+    borders: Borders = Borders()
+    filters: dict[str, dict[str, Any]] = {}
+    features: tuple[str, ...] = ()
+    split: SplitRule = SplitRule()
+    publish: Publish = Publish()
+
+
+def known() -> list[str]:
+    """The recipes that ship with svmbench."""
+    return sorted(p.stem for p in FOLDER.glob("*.yaml"))
+
+
+def load(name_or_path: str) -> Recipe:
+    """The recipe with this name, or in this YAML file."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{name_or_path}.yaml"
+        if not path.is_file():
+            raise UnknownName("recipe", name_or_path, known())
+    elif not path.is_file():
+        raise BadInput(f"recipe file {name_or_path} does not exist; name one of: {', '.join(known())}, or a YAML file")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return parse(values, str(name_or_path))
+
+
+def parse(values: Any, where: str) -> Recipe:
+    """A recipe from plain values; BadSettings names the key, the value and the allowed range."""
+    if not isinstance(values, dict):
+        raise BadSettings(f"{where}: a recipe is a mapping of keys, not {type(values).__name__}")
+    try:
+        return Recipe(**values)
+    except ValidationError as error:
+        raise BadSettings(f"{where}: " + "; ".join(_say(e) for e in error.errors())) from error
+
+
+def _say(error: Any) -> str:
+    parts = [str(p) for p in error["loc"] if p not in ("IgnoreRobots", "literal['obey']")]
+    key = ".".join(parts) or "recipe"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_near(parts)}"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    return f"{key}: {error['input']!r} is not allowed ({error['msg'].removeprefix('Value error, ').removeprefix('Input ')})"
+
+
+def _near(parts: list[str]) -> str:
+    from difflib import get_close_matches
+
+    model: Any = Recipe
+    for part in parts[:-1]:
+        model = getattr(model.model_fields.get(part), "annotation", None)
+    fields = list(getattr(model, "model_fields", {}))
+    near = get_close_matches(parts[-1], fields, n=1)
+    return (f"; did you mean {near[0]!r}?" if near else "") + f" Allowed: {', '.join(fields)}"

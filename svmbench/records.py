@@ -1,0 +1,268 @@
+"""The rows that travel between the stages: frozen, keyword-only, and each with its Arrow schema.
+
+Units stand in the names: `_s` seconds, `_px` pixels, `_hz`, `_fps`. Times are UTC in ISO 8601. A value that could not be measured
+is None, never -1 and never 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+V2M = "video_to_music"
+M2V = "music_to_video"
+DIRECTIONS = (V2M, M2V)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """An upload as it was found; never edited. No names and no avatars: `author_hash` is a keyed hash.
+
+    likes_exact says that `likes` was read from the data of the page and not from a rounded card. sha256 names the fetched file
+    in the run's media store, None while it has not been fetched. track_original marks the uploader's own sound.
+    """
+
+    platform: str
+    post_id: str
+    url: str
+    words: tuple[str, ...]
+    caption: str
+    hashtags: tuple[str, ...]
+    likes: int
+    likes_exact: bool
+    track_id: str | None
+    track_title: str | None
+    track_original: bool
+    duration_s: float | None
+    posted_at: str | None
+    fetched_at: str | None
+    sha256: str | None
+    author_hash: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """The picture inside the border, in source pixels."""
+
+    left_px: int
+    top_px: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """The curated stretch of a post: the unit of retrieval. A new filter adds a key to `measures`, never a field."""
+
+    clip_id: str
+    post_id: str
+    song_id: str
+    start_s: float
+    end_s: float
+    fps: float | None
+    width_px: int
+    height_px: int
+    box: Box
+    media: str  # sha256 of the file in the run's media store
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A filter's answer. `value` is what was measured, None when it could not be measured."""
+
+    keep: bool
+    reason: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """One row for everything that was left out, errors included: nothing vanishes.
+
+    stage: 'search', 'fetch', 'curate', 'split'. reason: a short stable word. kind: 'rule' when a rule of the recipe refused it,
+    'failure' when it could not be fetched, decoded or measured.
+    """
+
+    id: str
+    stage: str
+    kind: str
+    reason: str
+    value: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """One part of a split ('train', 'val', 'test'): no song and no near-duplicate stands in two of them."""
+
+    name: str
+    clip_ids: tuple[str, ...]
+    grouped_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalTask:
+    """Rank the gallery for each query. Ids carry the prefix 'v:' (clip) or 'm:' (song), so they can never be equal.
+
+    positives[i] are the gallery ids that count as right for query_ids[i]: all of the same song.
+    revision: sha256 over the data that define the task.
+    """
+
+    dataset: str
+    revision: str
+    split: str
+    direction: str
+    query_ids: tuple[str, ...]
+    gallery_ids: tuple[str, ...]
+    positives: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One cell of the leaderboard. `value` is None where the metric is not defined; ci95 is (low, high) or None.
+
+    metric: the metric's file name, with its cut-off where it has one: 'recall@10', 'median_rank'. Recalls are shares in [0, 1].
+    fold: None for a single split, else the fold's number; 'all' folds pooled are written with fold None.
+    checks: integrity checks that failed, empty when all passed.
+    """
+
+    dataset: str
+    revision: str
+    split: str
+    direction: str
+    gallery_size: int
+    num_queries: int
+    baseline: str
+    variant: str
+    settings_hash: str
+    seed: int
+    metric: str
+    value: float | None
+    ci95: tuple[float, float] | None
+    checks: tuple[str, ...]
+    num_params: int
+    commit: str
+    device: str
+    wall_s: float
+
+
+T = TypeVar("T")
+_SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def arrow_type(hint: Any) -> pa.DataType:
+    """The Arrow type of a field annotation: scalars, X | None, tuple[X, ...], tuple[X, X], Mapping[str, X], a nested record."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if dataclasses.is_dataclass(hint):
+        return pa.struct(list(schema_of(typing.cast(type, hint))))
+    if origin in (typing.Union, types.UnionType):
+        return arrow_type(next(a for a in args if a is not type(None)))
+    if origin is tuple:
+        return pa.list_(arrow_type(args[0]))
+    if origin is not None and issubclass(origin, Mapping):
+        return pa.map_(arrow_type(args[0]), arrow_type(args[1]))
+    raise TypeError(f"no Arrow type for {hint!r}")
+
+
+@lru_cache
+def schema_of(cls: type) -> pa.Schema:
+    """The Arrow schema of a record class, in field order."""
+    hints = typing.get_type_hints(cls)
+    return pa.schema([pa.field(f.name, arrow_type(hints[f.name])) for f in dataclasses.fields(cls)])
+
+
+def to_table(cls: type, rows: Iterable[Any]) -> pa.Table:
+    """Records of one class as an Arrow table."""
+    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=schema_of(cls))
+
+
+def from_table(cls: type[T], table: pa.Table) -> list[T]:
+    """Arrow rows back as records; the opposite of to_table."""
+    return [_record(cls, row) for row in table.to_pylist()]
+
+
+def _record(cls: type[T], row: Mapping[str, Any]) -> T:
+    hints = typing.get_type_hints(cls)
+    return cls(**{name: _value(hints[name], row.get(name)) for name in hints})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if value is None:
+        return None
+    if dataclasses.is_dataclass(hint):
+        return _record(typing.cast(type, hint), value)
+    if origin in (typing.Union, types.UnionType):
+        return _value(next(a for a in args if a is not type(None)), value)
+    if origin is tuple:
+        return tuple(_value(args[0], v) for v in value)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return dict(value)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """One feature of one clip: values_TD float32, T steps of D dimensions; step t covers start_s + t * hop_s onwards.
+
+    A feature of the whole clip has T = 1 and hop_s equal to the clip's length.
+    """
+
+    values_TD: np.ndarray
+    hop_s: float
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.values_TD.ndim != 2 or self.values_TD.dtype != np.float32:
+            raise TypeError(f"features must be float32 of shape (T, D), not {self.values_TD.dtype} {self.values_TD.shape}")
+
+
+FEATURES_SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("hop_s", pa.float64()),
+        ("start_s", pa.float64()),
+        ("num_steps", pa.int64()),
+        ("dim", pa.int64()),
+        ("values", pa.list_(pa.float32())),  # T x D in row order
+    ]
+)
+
+
+def features_table(rows: Iterable[tuple[str, Features]]) -> pa.Table:
+    """(clip_id, Features) as an Arrow table; the run folder keeps one table 'features_NAME' a feature."""
+    dicts = [
+        {
+            "clip_id": clip_id,
+            "hop_s": f.hop_s,
+            "start_s": f.start_s,
+            "num_steps": f.values_TD.shape[0],
+            "dim": f.values_TD.shape[1],
+            "values": f.values_TD.ravel(),
+        }
+        for clip_id, f in rows
+    ]
+    return pa.Table.from_pylist(dicts, schema=FEATURES_SCHEMA)
+
+
+def features_from_table(table: pa.Table) -> dict[str, Features]:
+    """The opposite of features_table, keyed by clip_id."""
+    values = table["values"].combine_chunks()
+    flat = np.asarray(values.flatten(), dtype=np.float32)
+    offsets = np.concatenate([[0], np.cumsum(np.asarray(table["num_steps"]) * np.asarray(table["dim"]))]).astype(int)
+    found = {}
+    for i, row in enumerate(table.drop_columns(["values"]).to_pylist()):
+        block = flat[offsets[i] : offsets[i + 1]].reshape(row["num_steps"], row["dim"])
+        found[row["clip_id"]] = Features(values_TD=block, hop_s=row["hop_s"], start_s=row["start_s"])
+    return found
