@@ -6,7 +6,8 @@
     +-- BadSettings          a recipe or setting has an unknown key, a wrong type or a value out of range
     +-- BadInput             a file or folder that the user named is missing, unreadable or of the wrong shape
     +-- StorageError         the run folder cannot be written: disk full, no permission, in use by another process
-    +-- SiteError            the embedded platform cannot start (port taken)
+    +-- SiteError            the embedded platform or the loopback Hub cannot start (port taken)
+    +-- HubError             the Hub refused a release or could not be reached
     +-- Blocked              the platform answered with a wall: captcha, log-in, challenge; the crawl stops asking
     +-- PageChanged          the platform's page no longer has what a selector expects
     +-- DownloadFailed       one post could not be fetched; carries a Failure
@@ -62,6 +63,10 @@ class StorageError(SvmbenchError):
 
 class SiteError(SvmbenchError):
     """The embedded platform could not be started."""
+
+
+class HubError(SvmbenchError):
+    """The Hub refused a release, or could not be reached; the message says what to do. The same command continues."""
 
 
 class Blocked(SvmbenchError):

@@ -6,7 +6,10 @@ user's called `benchmarks/` would shadow ours; so a job's working_dir is an empt
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import socket
 import tempfile
 import threading
 import time
@@ -21,6 +24,7 @@ from typing import Any
 from svmbench.errors import BadInput, MissingExtra
 
 NAMESPACE = "svmbench"
+_END = object()
 _LOCAL: dict[str, tuple[Any, ThreadPoolExecutor]] = {}  # local actors by name
 
 
@@ -87,6 +91,17 @@ def wait(calls: Iterable[Any], timeout_s: float | None = None) -> tuple[list[Any
     return ray.wait(pending, num_returns=1, timeout=timeout_s)
 
 
+def _require_answer(address: str) -> None:
+    """Ray itself waits for minutes for a cluster that is not there."""
+    host, _, port = address.split("://")[-1].rpartition(":")
+    try:
+        socket.create_connection((host or "localhost", int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', or leave --address out"
+        ) from error
+
+
 class Fleet:
     """A place to run workers: an embedded Ray, a Ray cluster (address), or threads (local=True). A context manager."""
 
@@ -95,6 +110,7 @@ class Fleet:
         self.num_cpus = os.cpu_count() or 1
         self.startup_s = 0.0
         self._actors: list[Actor] = []
+        self._handles: list[Any] = []  # a Ray actor lives as long as somebody holds its handle
         self._lock = threading.Lock()
 
     def __enter__(self) -> Fleet:
@@ -111,15 +127,19 @@ class Fleet:
             import ray
         except ImportError as error:
             raise MissingExtra("Ray is not installed; pip install 'svmbench[ray]', or run with --local") from error
+        if self.address and self.address != "auto":
+            _require_answer(self.address)
         empty = Path(tempfile.gettempdir()) / f"svmbench-empty-{os.getuid()}"
         empty.mkdir(exist_ok=True)
-        options: dict[str, Any] = {} if self.address else {"num_cpus": self.num_cpus, "include_dashboard": False, "object_store_memory": 256 * 2**20}
+        options: dict[str, Any] = (
+            {} if self.address else {"num_cpus": self.num_cpus, "include_dashboard": False, "object_store_memory": 256 * 2**20}
+        )
         if self.gpus and not self.address:
             options["num_gpus"] = self.gpus
         try:
             ray.init(
                 address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": str(empty)},
-                logging_level="ERROR", log_to_driver=False, configure_logging=True, **options,
+                logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **options,
             )  # fmt: skip
         except (ConnectionError, ValueError) as error:
             raise BadInput(f"no Ray cluster answers at {self.address}: {' '.join(str(error).split())[:160]}") from error
@@ -135,7 +155,14 @@ class Fleet:
             ray.shutdown()
 
     def actor(
-        self, cls: type, *args: Any, name: str | None = None, threads: int = 1, cpus: float = 1.0, gpus: float = 0.0, restarts: bool = False
+        self,
+        cls: type,
+        *args: Any,
+        name: str | None = None,
+        threads: int = 1,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        restarts: bool = False,
     ) -> Actor:
         """Starts a worker. restarts=True: it is made anew when its process dies, with the same arguments."""
         actor = Actor(name=f"{name or cls.__name__}-{uuid.uuid4().hex[:8]}", local=self.local)
@@ -147,12 +174,12 @@ class Fleet:
         import ray
 
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads, "max_restarts": -1 if restarts else 0}
-        self._keep(ray.remote(cls).options(name=actor.name, namespace=NAMESPACE, lifetime="detached" if self.address else None, **options).remote(*args))
+        self._handles.append(
+            ray.remote(cls)
+            .options(name=actor.name, namespace=NAMESPACE, lifetime="detached" if self.address else None, **options)
+            .remote(*args)
+        )
         return actor
-
-    def _keep(self, handle: Any) -> None:
-        """A Ray actor lives as long as somebody holds its handle."""
-        self._handles: list[Any] = [*getattr(self, "_handles", []), handle]
 
     def stop(self, actor: Actor) -> None:
         """Ends a worker; what it was doing is lost."""
@@ -160,54 +187,68 @@ class Fleet:
             target, pool = _LOCAL.pop(actor.name, (None, None))
             if pool:
                 pool.shutdown(wait=False, cancel_futures=True)
-            if hasattr(target, "close"):
-                target.close()
+            close = getattr(target, "close", None)
+            if close:
+                close()
             return
         import ray
 
-        try:
+        with contextlib.suppress(ValueError):  # it has ended already
             ray.kill(ray.get_actor(actor.name, namespace=NAMESPACE))
-        except ValueError:
-            pass  # it has ended already
 
     def map(
-        self, cls: type, args: tuple[Any, ...], items: Iterable[Any], *, workers: int | None = None, method: str = "run", gpus: float = 0.0,
+        self,
+        cls: type,
+        args: tuple[Any, ...],
+        items: Iterable[Any],
+        *,
+        workers: int | None = None,
+        method: str = "run",
+        gpus: float = 0.0,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[Any, Any]]:  # fmt: skip
+    ) -> Iterator[tuple[Any, Any]]:
         """cls(*args).method(item) over `workers` workers, at most two items in flight each; yields (item, value or Exception).
 
-        Order is not kept. A worker that dies costs one retry of its items, then WorkerLost is the value. An exception that the
-        method raises is the value too: the caller decides. stop() is asked before each new item.
+        Order is not kept. An exception that the method raises is the value: the caller decides. When a worker's process dies, the
+        items that it held are tried once more, one at a time, so that only the one that kills it again ends as WorkerLost.
+        stop() is asked before each new item.
         """
         pool = [self.actor(cls, *args, restarts=True, gpus=gpus) for _ in range(workers or self.num_cpus)]
-        queue, flying, tries = iter(items), {}, {}
-        slots = [actor for actor in pool for _ in range(2)]
+        try:
+            suspects: list[Any] = []
+            for item, value in self._spread(pool, 2, method, items, stop):
+                if isinstance(value, WorkerLost):
+                    suspects.append(item)
+                else:
+                    yield item, value
+            if suspects:
+                time.sleep(1.0)  # the restart of the worker
+                yield from self._spread(pool[:1], 1, method, suspects, stop)
+        finally:
+            for actor in pool:
+                self.stop(actor)
 
-        def send(actor: Actor, item: Any) -> None:
-            flying[actor.call(method, item)] = (actor, item)
-
-        def refill(actor: Actor) -> None:
-            if not stop():
-                for item in queue:
-                    return send(actor, item)
-
-        for actor in slots:
-            refill(actor)
-        while flying:
+    @staticmethod
+    def _spread(
+        pool: list[Actor], depth: int, method: str, items: Iterable[Any], stop: Callable[[], bool]
+    ) -> Iterator[tuple[Any, Any]]:
+        """One pass over the items with `depth` of them in flight a worker."""
+        queue, flying = iter(items), dict[Any, tuple[Actor, Any]]()
+        idle = [actor for _ in range(depth) for actor in pool]
+        while True:
+            while idle and not stop():
+                item = next(queue, _END)
+                if item is _END:
+                    break
+                actor = idle.pop()
+                flying[actor.call(method, item)] = (actor, item)
+            if not flying:
+                return
             for call in wait(flying, 1.0)[0]:
                 actor, item = flying.pop(call)
+                idle.insert(0, actor)
                 try:
                     value = result(call)
-                except WorkerLost as lost:
-                    tries[id(item)] = tries.get(id(item), 0) + 1
-                    if tries[id(item)] < 2:
-                        time.sleep(0.5)
-                        send(actor, item)
-                        continue
-                    value = lost
                 except Exception as error:
                     value = error
                 yield item, value
-                refill(actor)
-        for actor in pool:
-            self.stop(actor)

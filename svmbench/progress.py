@@ -80,9 +80,15 @@ class Progress:
         summary, began = Summary(stage=name, unit=unit), time.monotonic()
         self.summaries.append(summary)
         columns = (
-            TextColumn("[bold]{task.description:<14}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[state]}"),
-        )  # fmt: skip
+            TextColumn("[bold]{task.description:<10}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[state]}"),
+        )
         try:
             if self.quiet:
                 yield Stage(summary, None, None)
@@ -95,8 +101,8 @@ class Progress:
     def table(self) -> Table:
         """All stages so far as one table that accounts for every item."""
         table = Table(title="Every item accounted for", title_justify="left")
-        for name, side in (("stage", "left"), ("seen", "right"), ("kept", "right"), ("dropped", "left"), ("failed", "left"), ("left", "right"), ("time", "right")):
-            table.add_column(name, justify=side)  # type: ignore[arg-type]
+        for name in ("stage", "seen", "kept", "dropped by a rule", "failed", "left", "time"):
+            table.add_column(name, justify="right" if name in ("seen", "kept", "left", "time") else "left")
         for s in self.summaries:
             seen = f"{s.seen} {s.unit}" + ("" if s.balanced() else " [red](does not add up)[/red]")
             table.add_row(s.stage, seen, str(s.kept), _reasons(s.dropped), _reasons(s.failed), str(s.left), f"{s.seconds:.1f} s")

@@ -1,4 +1,4 @@
-"""A recipe defines a dataset: what to search, what to keep, how to split. YAML, found by name or by path, unknown keys refused."""
+"""A recipe defines a dataset: what to search, what to keep, how to split. YAML by name or path; unknown keys refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from svmbench.errors import BadInput, BadSettings, UnknownName
 
@@ -77,13 +77,12 @@ class SplitRule(Section):
     test: Share = 0.2
     seed: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("test")
-    @classmethod
-    def _sum(cls, test: float, info: Any) -> float:
-        total = test + info.data.get("train", 0) + info.data.get("val", 0)
+    @model_validator(mode="after")
+    def _sum(self) -> SplitRule:
+        total = self.train + self.val + self.test
         if abs(total - 1) > 1e-9:
             raise ValueError(f"train + val + test is {total:g} and must be 1")
-        return test
+        return self
 
 
 class Publish(Section):
@@ -140,11 +139,14 @@ def parse(values: Any, where: str) -> Recipe:
     try:
         return Recipe(**values)
     except ValidationError as error:
-        raise BadSettings(f"{where}: " + "; ".join(_say(e) for e in error.errors())) from error
+        lines = dict.fromkeys(_say(e) for e in error.errors())  # each once, in order
+        raise BadSettings(f"{where}: {'; '.join(lines)}") from error
 
 
 def _say(error: Any) -> str:
-    parts = [str(p) for p in error["loc"] if p not in ("IgnoreRobots", "literal['obey']")]
+    parts = [str(p) for p in error["loc"]]
+    if parts[0] == "robots":  # either of two forms; pydantic would tell what each of them lacks
+        return "robots: write 'obey', or 'ignore_because: ' and the reason in at least 10 characters"
     key = ".".join(parts) or "recipe"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{_near(parts)}"

@@ -24,8 +24,10 @@ def setting(
     unit: str = "",
     source: str = "",
 ) -> Any:
-    """A dataclass field with its allowed range or choices, its unit, and where the default comes from (paper and table, or 'ours')."""
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "choices": choices, "unit": unit, "source": source})
+    """A dataclass field with its allowed range or choices, its unit, and its source (paper and table, or 'ours')."""
+    return dataclasses.field(
+        default=default, metadata={"low": low, "high": high, "choices": choices, "unit": unit, "source": source}
+    )
 
 
 def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
@@ -69,5 +71,7 @@ def _allowed(meta: Mapping[str, Any]) -> str:
 
 def settings_hash(settings: Any) -> str:
     """First 12 hex digits of the sha256 over the canonical JSON of a settings dataclass or mapping."""
-    values = dataclasses.asdict(settings) if dataclasses.is_dataclass(settings) and not isinstance(settings, type) else dict(settings)
+    values = (
+        dataclasses.asdict(settings) if dataclasses.is_dataclass(settings) and not isinstance(settings, type) else dict(settings)
+    )
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]

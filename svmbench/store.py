@@ -49,7 +49,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls write(temporary path beside `path`), syncs, renames: the file is whole or absent."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_errors(path):
@@ -156,7 +156,9 @@ class RunFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise StorageError(f"another svmbench is running '{stage}' in {self.path}; wait for it or choose another --out") from error
+                raise StorageError(
+                    f"another svmbench is running '{stage}' in {self.path}; wait for it or choose another --out"
+                ) from error
             yield Writer(self, stage)
         finally:
             lock.close()
@@ -170,14 +172,14 @@ class RunFolder:
         return found[0]
 
     def add_media(self, source: Path, *, move: bool = False) -> str:
-        """Puts a file into the store under its sha256 (hex) and returns that; a file that is there already is not written again."""
+        """Puts a file into the store under its sha256 (hex) and returns that; what is there already is not written again."""
         sha = sha256_file(source)
         target = self.path / "media" / sha[:2] / f"{sha}{source.suffix.lower()}"
         if not target.exists():
             if move and source.stat().st_dev == self.path.stat().st_dev:
                 write_atomically(target, lambda p: os.replace(source, p))
             else:
-                write_atomically(target, lambda p: shutil.copyfile(source, p) and None)
+                write_atomically(target, lambda p: shutil.copyfile(source, p))
         if move:
             source.unlink(missing_ok=True)
         return sha

@@ -1,1 +1,31 @@
-"""One file a filter: measure() reads the clip, judge() applies the thresholds."""
+"""One file a filter: measure() reads the clip once, judge() applies the thresholds and can be asked again without decoding.
+
+The file name is the filter's name in a recipe (`filters: {silence: {min_rms_db: -60}}`) and the mapping there builds its Settings.
+curation.run asks measure() of every listed filter, stores the value in Clip.measures[NAME_OF_MEASURE], and keeps the clip when
+every judge() says keep; the first refusal in the recipe's order gives the Drop its reason and value.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from svmbench.media import ClipMedia, Needs
+from svmbench.records import Verdict
+
+
+class Filter(Protocol):
+    """What a module in this folder has.
+
+    Settings: a frozen dataclass whose fields are made with svmbench.settings.setting (range, unit, source); it may have no field.
+    NEEDS: what the decoder must provide; only that may be asked of the clip. NAME_OF_MEASURE: the key in Clip.measures.
+    """
+
+    Settings: type[Any]
+    NEEDS: Needs
+    NAME_OF_MEASURE: str
+
+    def measure(self, clip: ClipMedia, settings: Any) -> float | None:
+        """One finite number, or None when this clip has nothing to measure (no audio, one frame). Raises nothing for odd input."""
+
+    def judge(self, value: float | None, settings: Any) -> Verdict:
+        """Keep or not. A refusal's reason is one short stable word (snake_case); it becomes Drop.reason with kind 'rule'."""

@@ -1,0 +1,12 @@
+"""Losses that two or more baselines use. Axes: B clips of a batch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+
+def same_song(song_B: torch.Tensor) -> torch.Tensor:
+    """(B, B) bool: off-diagonal cells whose two clips share a song. They are false negatives."""
+    same_BB = song_B[:, None] == song_B[None, :]
+    return same_BB & ~torch.eye(len(song_B), dtype=torch.bool, device=song_B.device)

@@ -1,0 +1,267 @@
+"""What the embedded platform answers: one function from a Request to an Answer, for every path of the site.
+
+Each fate of catalogue.FATES shows as the real platform shows it; the codes are those that yt-dlp's TikTok extractor tells apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from email.message import Message
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from crawl.replica import catalogue
+from crawl.replica.catalogue import Listing
+from crawl.replica.documents import CHALLENGE_COOKIE, challenge, document, solved, video_page
+from crawl.replica.items import MEDIA_HOST, MUSIC_HOST, SITE_HOST, item
+
+HOSTS = frozenset({SITE_HOST, MEDIA_HOST, MUSIC_HOST})
+STATUS_CODES = {"private": 10216, "private_account": 10222, "gone": 10215, "blocked": 10204}
+BURST = 5  # requests that may come at once under a rate limit; ours
+PAGE_ITEMS_MAX = 30  # posts in one search answer; ours
+ROBOTS = "User-agent: *\nAllow: /search\nAllow: /@\nDisallow: /internal/\nCrawl-delay: 0.02\n"
+SEARCH_PAGE = Path(__file__).with_name("search.html")
+CHAIN_COOKIE = "tt_chain_token"
+MIME = {
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".avi": "video/x-msvideo",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request; target is path and query."""
+
+    host: str
+    target: str
+    headers: Message
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    def cookie(self, name: str) -> str:
+        """The value of a cookie, '' where it was not sent."""
+        try:
+            morsel = SimpleCookie(self.headers.get("Cookie", "")).get(name)
+        except CookieError:
+            return ""
+        return morsel.value if morsel else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """kind is what the hit counter calls it. The body is text, or bytes [start, stop) of a file.
+
+    cut: bytes of the file from here on are promised and not sent.
+    """
+
+    kind: str
+    status: int = 200
+    body: str = ""
+    mime: str = "text/html; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+    file: Path | None = None
+    start: int = 0
+    stop: int = 0
+    cut: int | None = None
+
+
+@dataclass(slots=True)
+class Limit:
+    """A token bucket: requests_per_s on average, BURST at once."""
+
+    requests_per_s: float
+    tokens: float = BURST
+    last_s: float = field(default_factory=time.monotonic)
+
+    def take(self) -> bool:
+        """True if the request may pass."""
+        now_s = time.monotonic()
+        self.tokens = min(BURST, self.tokens + (now_s - self.last_s) * self.requests_per_s)
+        self.last_s = now_s
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Pages:
+    """The site over one catalogue. Thread-safe."""
+
+    def __init__(self, folder: Path, requests_per_s: float | None) -> None:
+        self._folder = folder
+        self._listings = {row.post_id: row for row in catalogue.read(folder)}
+        self._limit = Limit(requests_per_s) if requests_per_s else None
+        self._chain = secrets.token_hex(16)
+        self._walls: dict[str, int] = {}
+        self._once: set[str] = set()
+        self._lock = threading.Lock()
+
+    def set_wall(self, word: str, after: int | None) -> None:
+        """The search for this word meets a captcha after so many posts; None takes the wall away."""
+        with self._lock:
+            self._walls.pop(word.casefold(), None)
+            if after is not None:
+                self._walls[word.casefold()] = after
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request for one of HOSTS."""
+        if request.path == "/robots.txt":
+            return Answer(kind="robots", body=ROBOTS, mime="text/plain")
+        if request.host == MEDIA_HOST:
+            return self._media(request)
+        if request.host == MUSIC_HOST:
+            return Answer(kind="music", status=404)
+        return self._site(request)
+
+    def _site(self, request: Request) -> Answer:
+        path = request.path
+        kind = _kind(path)
+        with self._lock:
+            passes = self._limit is None or self._limit.take()
+        if not passes:
+            return _refusal(kind)
+        if kind == "search_page":
+            return Answer(kind=kind, body=SEARCH_PAGE.read_text(), headers=self._set_chain())
+        if kind == "search_api":
+            return self._search(request)
+        if kind == "video_page":
+            return self._video(request)
+        if kind == "login":
+            return Answer(kind=kind, body=document("Log in", "<p>This page asks visitors to log in.</p>"))
+        if kind == "disallowed":
+            return Answer(kind=kind, body=document("Internal", "<p>robots.txt asks crawlers to stay away from here.</p>"))
+        return Answer(kind=kind, status=200 if path == "/" else 404, body=document("svmbench embedded platform", ""))
+
+    def _search(self, request: Request) -> Answer:
+        query = request.query
+        word = query.get("keyword", "").casefold()
+        offset, count = _number(query.get("offset"), 0), min(_number(query.get("count"), 12), PAGE_ITEMS_MAX)
+        with self._lock:
+            after = self._walls.get(word)
+        if after is not None and offset >= after:
+            return _json({"code": "10000", "type": "verify", "subtype": "slide", "message": "Verify to continue"})
+        found = [row for row in self._listings.values() if word in (w.casefold() for w in row.words)]
+        shown = found[offset : offset + count]
+        more = offset + len(shown) < len(found)
+        rows = [item(row, self._size(row)) for row in shown]
+        search_id = hashlib.sha256(word.encode()).hexdigest()[:20]
+        return _json(
+            {"status_code": 0, "item_list": rows, "cursor": offset + len(shown), "has_more": int(more), "rid": search_id}
+        )
+
+    def _video(self, request: Request) -> Answer:
+        post_id = request.path.rsplit("/", 1)[1]
+        listing = self._listings.get(post_id)
+        fate = listing.fate if listing else "gone"
+        if fate == "login_wall":
+            to = (("Location", f"https://{SITE_HOST}/login?redirect_url={request.path}"),)
+            return Answer(kind="video_page", status=302, headers=to)
+        if fate == "no_data":
+            return Answer(kind="video_page", body=document("Video", "<p>Nothing to show.</p>"))
+        if fate == "flaky_503" and self._first_time(f"page {post_id}"):
+            return Answer(kind="video_page", status=503, body=document("Busy", ""), headers=(("Retry-After", "1"),))
+        if fate == "challenge" and not solved(request.cookie(CHALLENGE_COOKIE), post_id):
+            return Answer(kind="video_page", body=challenge(post_id))
+        if listing is None or fate in STATUS_CODES:
+            detail: dict[str, Any] = {"statusCode": STATUS_CODES[fate], "statusMsg": fate, "itemInfo": {}}
+        elif fate == "classified":
+            detail = {"statusCode": 0, "itemInfo": {"itemStruct": {"id": post_id, "isContentClassified": True}}}
+        else:
+            detail = {"statusCode": 0, "itemInfo": {"itemStruct": item(listing, self._size(listing))}}
+        return Answer(kind="video_page", body=video_page(detail), headers=self._set_chain())
+
+    def _media(self, request: Request) -> Answer:
+        match = re.fullmatch(r"/video/tos/(\d+)/", request.path)
+        listing = self._listings.get(match[1]) if match else None
+        if listing is None or listing.media is None:
+            return Answer(kind="media", status=404)
+        referred = urlsplit(request.headers.get("Referer", "")).hostname == SITE_HOST
+        if not referred or request.cookie(CHAIN_COOKIE) != self._chain or listing.fate == "media_403":
+            return Answer(kind="media", status=403)
+        file = self._folder / listing.media
+        size = file.stat().st_size
+        short = listing.fate == "truncated" or (listing.fate == "truncated_once" and self._first_time(f"media {listing.post_id}"))
+        span = byte_range(request.headers.get("Range", ""), size)
+        mime = MIME.get(file.suffix.lower(), "application/octet-stream")
+        start, stop = span if span else (0, size)
+        if span and start == stop:
+            return Answer(kind="media", status=416, headers=(("Content-Range", f"bytes */{size}"),))
+        headers: tuple[tuple[str, str], ...] = (("Accept-Ranges", "bytes"),)
+        if span:
+            headers += (("Content-Range", f"bytes {start}-{stop - 1}/{size}"),)
+        cut = size // 2 if short else None
+        status = 206 if span else 200
+        return Answer(kind="media", status=status, mime=mime, headers=headers, file=file, start=start, stop=stop, cut=cut)
+
+    def _size(self, listing: Listing) -> int | None:
+        """Bytes of the media, None for a post without video."""
+        if listing.media is None or listing.fate == "slideshow":
+            return None
+        return (self._folder / listing.media).stat().st_size
+
+    def _first_time(self, what: str) -> bool:
+        with self._lock:
+            new = what not in self._once
+            self._once.add(what)
+            return new
+
+    def _set_chain(self) -> tuple[tuple[str, str], ...]:
+        return (("Set-Cookie", f"{CHAIN_COOKIE}={self._chain}; Domain=.tiktok.com; Path=/; Secure; HttpOnly"),)
+
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """[start, stop) that a Range header asks for. None: send all; start = stop: beyond the end (RFC 9110, section 14)."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    if not match or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return size - min(int(match[2]), size), size
+    start, last = int(match[1]), int(match[2]) if match[2] else size - 1
+    if start >= size:
+        return size, size
+    return (start, min(last + 1, size)) if last >= start else None
+
+
+def _kind(path: str) -> str:
+    if path == "/search" or path.startswith("/search/"):
+        return "search_page"
+    if path == "/api/search/item/full/":
+        return "search_api"
+    if re.fullmatch(r"/@[\w.-]*/video/\d+", path):
+        return "video_page"
+    if path == "/login":
+        return "login"
+    return "disallowed" if path.startswith("/internal/") else "other"
+
+
+def _refusal(kind: str) -> Answer:
+    wait = (("Retry-After", "1"),)
+    if kind == "search_api":
+        return Answer(kind=kind, status=429, body="{}", mime="application/json", headers=wait)
+    body = '<h2 data-e2e="search-error-title">Something went wrong</h2><p>Too many requests. Try again later.</p>'
+    return Answer(kind=kind, status=429, body=document("Something went wrong", body), headers=wait)
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() else default
+
+
+def _json(value: Any) -> Answer:
+    return Answer(kind="search_api", body=json.dumps(value), mime="application/json")

@@ -1,0 +1,84 @@
+"""robots.txt: fetched once a day and host through the pacer, obeyed for every page that we ask for (RFC 9309, parsed by Protego)."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from protego import Protego
+
+from crawl.access import Access
+from svmbench import __version__
+from svmbench.fleet import Actor
+
+AGENT = "svmbench"
+DAY_S = 86_400.0
+BYTES_MAX = 500 * 1024  # RFC 9309, section 2.5: at least this much is to be read
+TIMEOUT_S = 20.0  # ours
+
+
+class Robots:
+    """Answers for one worker; what was fetched is kept in the frontier for all of them."""
+
+    def __init__(self, frontier: Actor, pacer: Actor, access: Access, obey: bool) -> None:
+        self._frontier, self._pacer, self._access, self._obey = frontier, pacer, access, obey
+        self._rules: dict[str, tuple[Protego, float]] = {}
+        self._lock = threading.Lock()
+
+    def allows(self, url: str) -> bool:
+        """Whether robots.txt lets us ask for this page. Always True where the recipe says that it is ignored, and why."""
+        return not self._obey or bool(self._of(urlsplit(url).hostname or "").can_fetch(url, AGENT))
+
+    def _of(self, host: str) -> Protego:
+        with self._lock:
+            rules, until = self._rules.get(host, (None, 0.0))
+            if rules is None or time.monotonic() > until:
+                kept = self._frontier.ask("robots", host)
+                if kept is None or kept[2] > DAY_S or kept[0] >= 500:
+                    kept = (*self._fetch(host), 0.0)
+                    self._frontier.ask("keep_robots", host, kept[0], kept[1])
+                rules = rules_from(kept[0], kept[1])
+                self._rules[host] = (rules, time.monotonic() + DAY_S - kept[2])
+                if (interval_s := wanted_interval_s(rules)) > 0:
+                    self._pacer.ask("slow_down", host, interval_s)
+            return rules
+
+    def _fetch(self, host: str) -> tuple[int, str]:
+        """(status, text); an unreachable host counts as 503."""
+        while not (turn := self._pacer.ask("reserve", host)).go:
+            if turn.blocked:
+                return 503, ""
+            time.sleep(turn.wait_s)
+        time.sleep(turn.wait_s)
+        proxies = {"http": self._access.proxy_url, "https": self._access.proxy_url} if self._access.proxy_url else None
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler(proxies),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self._access.ca_file)),
+        )
+        request = urllib.request.Request(f"https://{host}/robots.txt", headers={"User-Agent": f"{AGENT}/{__version__}"})
+        try:
+            with opener.open(request, timeout=TIMEOUT_S) as answer:
+                return answer.status, answer.read(BYTES_MAX).decode("utf-8", "replace")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, ""
+        except OSError:
+            return 503, ""
+
+
+def rules_from(status: int, text: str) -> Protego:
+    """RFC 9309, section 2.3.1: 2xx as written, 4xx allows all, anything else (the server is in trouble) forbids all."""
+    if 200 <= status < 300:
+        return Protego.parse(text)
+    return Protego.parse("" if 400 <= status < 500 else "User-agent: *\nDisallow: /")
+
+
+def wanted_interval_s(rules: Protego) -> float:
+    """The time between requests that the host asks for, 0 where it asks for none."""
+    delay = rules.crawl_delay(AGENT) or 0.0
+    rate = rules.request_rate(AGENT)
+    return max(float(delay), rate.seconds / rate.requests if rate and rate.requests else 0.0)

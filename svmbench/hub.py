@@ -1,0 +1,228 @@
+"""The only file that speaks to the Hugging Face Hub: puts a release folder into a dataset repository.
+
+A release is pushed by one process in one commit whose parent is pinned, so readers see the old release or the new one, never a
+mixture. Files that are there already are not sent again: after a cut the same command finishes the work. The client repeats failed
+uploads by itself and never repeats a failed commit (huggingface_hub 2.4), so `push` does that.
+
+The token is the one that 'hf auth login' keeps, or HF_TOKEN. It is sent to nobody but the Hub's own API, never over plain http to
+another machine, and a loopback Hub gets a made-up one in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from svmbench.errors import BadInput, HubError, MissingExtra
+from svmbench.hubsim.state import TOKEN, git_oid
+from svmbench.progress import Progress, Stage
+from svmbench.store import sha256_file
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import DatasetInfo
+
+SUMS = "CHECKSUMS.sha256"
+MARK = "release.json"  # what makes a folder, or a repository, a release of ours
+ATTEMPTS = 4
+WAIT_S = 1.0  # before the second attempt; doubled each time
+PASSING = (408, 409, 412, 429, 500, 502, 503, 504)  # statuses that may be gone a moment later
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+REPO_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+
+
+def push(
+    folder: Path,
+    repo: str,
+    *,
+    endpoint: str | None = None,
+    private: bool = False,
+    tag: str | None = None,
+    dry_run: bool = False,
+    progress: Progress,
+) -> str:
+    """Makes `repo` (OWNER/NAME) hold exactly the release in `folder`; returns the commit id, 40 hex digits.
+
+    endpoint: another Hub, e.g. a loopback one. private: of a repository that is made; one that exists must be private already.
+    tag: put on the commit; a tag that stands on another release is refused. dry_run: checks the folder and the names, asks the
+    Hub nothing and returns ''. A folder of ids (see curation.release) gets its repository gated before anything is in it.
+    """
+    paths = checked_files(folder)
+    if not re.fullmatch(REPO_NAME, repo):
+        raise BadInput(f"{repo!r} is not a repository name; write OWNER/NAME")
+    with progress.stage("publish", total=len(paths), unit="files") as stage:
+        stage.summary.seen = stage.summary.left = len(paths)
+        if dry_run:
+            return ""
+        api = _client(endpoint)
+        stage.say(f"{repo}: {sum((folder / p).stat().st_size for p in paths) / 2**20:.1f} MiB")
+        sha = _persist(lambda: _publish(api, folder, paths, repo, private=private, tag=tag), stage, repo, api.endpoint)
+        stage.summary.left = 0
+        stage.add(kept=len(paths))
+    return sha
+
+
+def checked_files(folder: Path) -> list[str]:
+    """The files of a release, relative to its folder; BadInput unless each has the sha256 that CHECKSUMS.sha256 says."""
+    listing = folder / SUMS
+    if not listing.is_file() or not (folder / MARK).is_file():
+        raise BadInput(f"{folder} is not a release (no {SUMS} or no {MARK}); 'svmbench publish' writes one")
+    lines = (line.partition("  ") for line in listing.read_text().splitlines())
+    sums = {path: sha for sha, _, path in lines}
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink()} - {SUMS}
+    for path in sorted(there ^ set(sums)):
+        raise BadInput(
+            f"{folder}: {path} is {'not listed in' if path in there else 'missing, and listed in'} {SUMS}; write the release anew"
+        )
+    for path, sha in sorted(sums.items()):
+        if (folder / path).is_symlink() or sha256_file(folder / path) != sha:
+            raise BadInput(f"{folder}: {path} has changed since the release was written; write it anew")
+    return sorted([*sums, SUMS])
+
+
+def _client(endpoint: str | None) -> HfApi:
+    """The real client with the right token for this endpoint."""
+    os.environ["HF_HUB_DISABLE_XET"] = "1"  # read at import; xet uploads have no way back to plain LFS when a Hub lacks xet
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        import huggingface_hub
+        from huggingface_hub import constants
+    except ImportError as error:
+        raise MissingExtra("publishing needs huggingface_hub; pip install 'svmbench[hub]'") from error
+    constants.HF_HUB_DISABLE_XET = True  # for a process that had imported it before
+    huggingface_hub.logging.set_verbosity_error()
+    address = (endpoint or constants.ENDPOINT).rstrip("/")
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"{address!r} is not the address of a Hub; write it like http://127.0.0.1:8900")
+    if parts.hostname in LOOPBACK:
+        return huggingface_hub.HfApi(endpoint=address, token=TOKEN)
+    if parts.scheme == "http":
+        raise BadInput(f"{address} would send your token in clear text; use https")
+    token = huggingface_hub.get_token()
+    if not token:
+        raise HubError("no Hub token: run 'hf auth login', or set HF_TOKEN, then run the same command again")
+    return huggingface_hub.HfApi(endpoint=address, token=token)
+
+
+def _publish(api: HfApi, folder: Path, paths: list[str], repo: str, *, private: bool, tag: str | None) -> str:
+    """One attempt, right from whatever state an earlier one has left."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    info = _repository(api, repo, private=private, gated=json.loads((folder / MARK).read_text())["kind"] == "ids")
+    there = {sibling.rfilename for sibling in info.siblings or []} - {".gitattributes"}
+    if there - {"README.md"} and MARK not in there:
+        raise HubError(f"{repo} holds something else than a release of svmbench; choose another name")
+    standing = _tagged(api, repo, tag, folder) if tag else None
+    if standing:
+        return standing
+    operations = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=folder / path) for path in paths]
+    stale = [CommitOperationDelete(path_in_repo=path) for path in sorted(there - set(paths))]
+    commit = api.create_commit(
+        repo,
+        [*stale, *operations],
+        commit_message=f"Release {tag or json.loads((folder / MARK).read_text())['version']}",
+        repo_type="dataset",
+        parent_commit=info.sha,
+    )
+    if tag:
+        api.create_tag(repo, tag=tag, revision=commit.oid, repo_type="dataset")
+    return str(commit.oid)
+
+
+def _repository(api: HfApi, repo: str, *, private: bool, gated: bool) -> DatasetInfo:
+    """The repository as it stands, made and gated if need be."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        info = api.dataset_info(repo)
+    except RepositoryNotFoundError as error:
+        if error.response.status_code != 404:
+            raise
+        api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+        info = api.dataset_info(repo)
+    if private and not info.private:
+        raise HubError(f"{repo} exists and is public; make it private on the Hub first, or choose another name")
+    if gated and not info.gated:
+        api.update_repo_settings(repo, repo_type="dataset", gated="manual")
+    return info
+
+
+def _tagged(api: HfApi, repo: str, tag: str, folder: Path) -> str | None:
+    """The commit that the tag stands on if that is this very release; None where there is no such tag."""
+    found = [ref.target_commit for ref in api.list_repo_refs(repo, repo_type="dataset").tags if ref.name == tag]
+    if not found:
+        return None
+    listed = api.get_paths_info(repo, [SUMS], revision=tag, repo_type="dataset")
+    if [getattr(file, "blob_id", None) for file in listed] != [git_oid((folder / SUMS).read_bytes())]:
+        raise HubError(f"{repo} has the tag {tag} on another release; choose a new version")
+    return str(found[0])
+
+
+def _persist(attempt: Callable[[], str], stage: Stage, repo: str, endpoint: str) -> str:
+    """attempt() until it succeeds, with ATTEMPTS tries for failures that may pass."""
+    for number in range(1, ATTEMPTS + 1):
+        try:
+            return attempt()
+        except (OSError, RuntimeError, ValueError) as error:
+            failure = _failure(error)
+            if failure is None:
+                raise
+            status = _status(failure)
+            if number == ATTEMPTS or (status is not None and status not in PASSING):
+                raise HubError(_say(failure, status, repo, endpoint)) from error
+            wait_s = max(WAIT_S * 2 ** (number - 1), _retry_after_s(failure))
+            stage.say(f"{repo}: {status or 'connection lost'}, once more in {wait_s:g} s")
+            time.sleep(wait_s)
+    raise AssertionError("unreachable")
+
+
+def _failure(error: BaseException) -> Any:
+    """The Hub's refusal or the broken connection behind an exception; None where it is neither and the defect is ours."""
+    from huggingface_hub.errors import HTTPError  # of the HTTP library that the client uses; the Hub's own errors derive from it
+
+    for cause in _causes(error):
+        if isinstance(cause, (HTTPError, ConnectionError, json.JSONDecodeError)) or "Invalid metadata in README.md" in str(cause):
+            return cause
+    return None
+
+
+def _status(failure: BaseException) -> int | None:
+    """The HTTP status of a failure, None where no answer came."""
+    answers = (getattr(cause, "response", None) for cause in _causes(failure))
+    return next((int(answer.status_code) for answer in answers if answer is not None), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _retry_after_s(failure: Any) -> float:
+    """What the Hub asked for with Retry-After, at most a minute; 0 where it did not."""
+    value = getattr(getattr(failure, "response", None), "headers", {}).get("Retry-After", "")
+    return min(60.0, float(value)) if value.isdigit() else 0.0
+
+
+def _say(failure: Any, status: int | None, repo: str, endpoint: str) -> str:
+    """One line for the user."""
+    again = "run the same command again, it continues where this one stopped"
+    if status == 401:
+        return f"the Hub at {endpoint} refuses the token; run 'hf auth login' again or set HF_TOKEN"
+    if status in (403, 404):
+        return f"this token may not write to {repo} at {endpoint}; ask its owner, or choose another name"
+    if status in (409, 412):
+        return f"{repo} kept changing during {ATTEMPTS} attempts: somebody else publishes to it; {again}"
+    if "Invalid metadata" in str(failure):
+        return f"the Hub rejects the card: {' '.join(str(failure).split())[:200]}"
+    if status is not None:
+        return f"the Hub at {endpoint} answered {status}; {again}"
+    return f"the Hub at {endpoint} cannot be reached ({type(failure).__name__}: {' '.join(str(failure).split())[:120]}); {again}"

@@ -1,0 +1,154 @@
+"""The run folder: atomic commits over several tables, resume, media by hash."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from svmbench.errors import BadInput, StorageError
+from svmbench.store import RunFolder, disk_errors, sha256_file
+
+
+def rows(*ids: str) -> pa.Table:
+    return pa.table({"id": list(ids)})
+
+
+def test_a_commit_is_read_back_from_every_table_in_order(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl") as writer:
+        writer.commit(["a", "b"], {"posts": rows("a"), "drops": rows("b")})
+        writer.commit(["c"], {"posts": rows("c"), "drops": rows()})
+    assert run.read_table("posts")["id"].to_pylist() == ["a", "c"]
+    assert run.read_table("drops")["id"].to_pylist() == ["b"]
+    assert run.done_ids("crawl") == {"a", "b", "c"}
+    assert run.read_table("clips") is None
+
+
+def test_a_part_without_its_marker_does_not_exist_and_is_swept(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl") as writer:
+        writer.commit(["a"], {"posts": rows("a")})
+        part = writer.commit(["b"], {"posts": rows("b")})
+    (run.path / "done" / f"{part}.json").unlink()  # killed between the tables and the marker
+    assert run.read_table("posts")["id"].to_pylist() == ["a"]
+    with run.writing("crawl") as writer:
+        assert not run._part("posts", part).exists()
+        writer.commit(["b"], {"posts": rows("b")})
+    assert run.read_table("posts")["id"].to_pylist() == ["a", "b"]
+
+
+def test_only_one_process_writes_a_stage(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl"):
+        with pytest.raises(StorageError, match="another svmbench is running 'crawl'"), run.writing("crawl"):
+            pass
+        with run.writing("curate") as other:  # another stage may
+            other.commit(["x"], {"clips": rows("x")})
+
+
+def test_clear_takes_back_one_stage_only(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl") as crawl, run.writing("curate") as curate:
+        crawl.commit(["a"], {"drops": rows("a")})
+        curate.commit(["b"], {"drops": rows("b"), "clips": rows("b")})
+        curate.clear()
+        assert run.read_table("drops")["id"].to_pylist() == ["a"]
+        assert run.read_table("clips") is None
+        curate.commit(["b"], {"clips": rows("b")})
+    assert run.read_table("clips")["id"].to_pylist() == ["b"]
+
+
+CHILD = """
+import sys, pyarrow as pa
+from svmbench.store import RunFolder
+run = RunFolder(sys.argv[1])
+with run.writing("crawl") as writer:
+    done, n = run.done_ids("crawl"), 0
+    while len(done) < 400:
+        i = str(len(done)); done.add(i)
+        writer.commit([i], {"posts": pa.table({"id": [i]}), "drops": pa.table({"id": [i]})})
+        print(i, flush=True)
+"""
+
+
+def test_sigkill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(run.path)], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout
+            for _ in range(40):
+                if not child.stdout.readline():
+                    break
+            child.send_signal(signal.SIGKILL)
+    subprocess.run([sys.executable, "-c", CHILD, str(run.path)], check=True, stdout=subprocess.DEVNULL)
+    expected = sorted(map(str, range(400)))
+    for table in ("posts", "drops"):
+        assert sorted(run.read_table(table)["id"].to_pylist()) == expected
+    assert not list(run.path.rglob("*.tmp"))
+
+
+def test_media_are_stored_once_under_their_hash(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    for name in ("one.mp4", "two.MP4"):
+        (tmp_path / name).write_bytes(b"same bytes")
+    sha = run.add_media(tmp_path / "one.mp4")
+    assert run.add_media(tmp_path / "two.MP4", move=True) == sha == sha256_file(run.media_path(sha))
+    assert (tmp_path / "one.mp4").exists()
+    assert not (tmp_path / "two.MP4").exists()
+    assert len(list((run.path / "media").rglob("*.mp4"))) == 1
+    with pytest.raises(BadInput, match="run the crawl again"):
+        run.media_path("0" * 64)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").touch()
+    with pytest.raises(BadInput, match="choose a new or empty folder"):
+        RunFolder.create(tmp_path / "photos")
+    with pytest.raises(BadInput, match="is not a run folder"):
+        RunFolder.open(tmp_path / "absent")
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is full; free some space and run the same command again"), disk_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not Path("/bin/mount").exists(), reason="needs root to make a tiny disk")
+def test_a_really_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        run = RunFolder.create(disk / "run")
+        with run.writing("crawl") as writer:
+            writer.commit(["a"], {"posts": rows("a")})
+            with pytest.raises(StorageError, match="is full"):
+                writer.commit(["b"], {"posts": rows(*(os.urandom(32).hex() for _ in range(20_000)))})
+        assert run.read_table("posts")["id"].to_pylist() == ["a"]
+        with run.writing("crawl") as writer:
+            writer.commit(["b"], {"posts": rows("b")})
+        assert run.read_table("posts")["id"].to_pylist() == ["a", "b"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_sweeping_spares_the_temporary_file_of_a_living_writer(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    folder = run.path / "media" / "ab"
+    folder.mkdir(parents=True)
+    living, dead = folder / f".x.mp4.{os.getpid()}.tmp", folder / ".y.mp4.999999999.tmp"
+    living.touch()
+    dead.touch()
+    with run.writing("crawl"):
+        pass
+    assert living.exists()
+    assert not dead.exists()

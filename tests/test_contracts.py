@@ -1,0 +1,93 @@
+"""One contract suite over each kind of plug-in: what is found by its file name must have what its callers use."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from types import ModuleType
+
+import pytest
+
+from svmbench import plugins
+from svmbench.errors import UnknownName
+from svmbench.media import Needs
+from svmbench.records import Verdict
+from svmbench.settings import build
+
+KINDS = (
+    "crawl.platforms",
+    "curation.filters",
+    "curation.features",
+    "benchmarks.baselines",
+    "benchmarks.metrics",
+    "benchmarks.checks",
+)
+
+
+def every(folder: str) -> list[ModuleType]:
+    return [plugins.load(folder, name) for name in plugins.names(folder)]
+
+
+@pytest.mark.parametrize("folder", KINDS)
+def test_a_kind_has_members_with_docstrings_and_knows_the_nearest_name(folder: str) -> None:
+    members = every(folder)
+    assert members
+    for module in members:
+        assert (module.__doc__ or "").strip(), module.__name__
+    name = plugins.names(folder)[0]
+    with pytest.raises(UnknownName, match=f"Did you mean '{name}'"):
+        plugins.load(folder, name + "x")
+    with pytest.raises(UnknownName):
+        plugins.load(folder, "os")
+
+
+def test_platforms() -> None:
+    for module in every("crawl.platforms"):
+        assert module.HOSTS, module.__name__
+        assert module.TERMS.startswith("https://"), module.__name__
+        assert callable(module.classify)
+
+
+def _settings_are_documented(settings: type) -> None:
+    assert dataclasses.is_dataclass(settings)
+    assert settings.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    for field in dataclasses.fields(settings):
+        assert field.metadata.get("source"), f"{settings.__module__}.{field.name} does not say where its default comes from"
+    build(settings, None, "defaults")
+    build(settings, {f.name: f.default for f in dataclasses.fields(settings)}, "defaults")
+
+
+def test_filters() -> None:
+    for module in every("curation.filters"):
+        _settings_are_documented(module.Settings)
+        assert isinstance(module.NEEDS, Needs)
+        settings = module.Settings()
+        for value in (None, 0.0, 1.0, 1e9):
+            verdict = module.judge(value, settings)
+            assert isinstance(verdict, Verdict), module.__name__
+            assert verdict.value == value, module.__name__
+            assert verdict.keep or verdict.reason, module.__name__
+
+
+def test_features() -> None:
+    for module in every("curation.features"):
+        assert isinstance(module.NEEDS, Needs)
+        assert module.MODALITY in ("video", "music"), module.__name__
+        assert isinstance(module.DIM, int), module.__name__
+        assert module.DIM > 0, module.__name__
+        assert list(inspect.signature(module.extract).parameters), module.__name__
+
+
+def test_baselines() -> None:
+    for module in every("benchmarks.baselines"):
+        _settings_are_documented(module.Settings)
+        assert module.VARIANTS, module.__name__
+        for settings in module.VARIANTS.values():
+            assert isinstance(settings, module.Settings)
+        assert hasattr(module, "NEEDS"), module.__name__
+
+
+def test_metrics() -> None:
+    for module in every("benchmarks.metrics"):
+        assert isinstance(module.HIGHER_IS_BETTER, bool), module.__name__
+        assert callable(module.score), module.__name__
