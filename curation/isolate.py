@@ -23,6 +23,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -61,21 +62,26 @@ class Supervisor:
         self._pipe: Connection | None = None
         self._served = 0
         self._closed = False
+        self._at_work = threading.Lock()
 
     def run(self, item: Item) -> Any:
         """The job's value, or BadMedia with the reason. What keeps a child from starting at all is raised as it is."""
         for strike in range(1, STRIKES + 1):
             try:
-                return self._once(item)
+                with self._at_work:
+                    return self._once(item)
             except _Struck as struck:
-                self._end()
                 if strike == STRIKES or self._closed:
                     raise BadMedia(struck.reason, f"{struck.detail}, {strike} times") from None
         raise AssertionError("unreachable")
 
     def _once(self, item: Item) -> Any:
         pipe = self._ready()
-        status, value = self._exchange(pipe, item.payload, item.limit_s)
+        try:
+            status, value = self._exchange(pipe, item.payload, item.limit_s)
+        except _Struck:
+            self._end()
+            raise
         self._served += 1
         if self._served >= ITEMS_A_CHILD or status == "memory":
             self._end()
@@ -134,8 +140,11 @@ class Supervisor:
     def close(self) -> None:
         """Ends the child, also while it works."""
         self._closed = True
-        if self._child is not None:
-            self._child.kill()
+        child = self._child
+        if child is not None:
+            child.kill()
+        with self._at_work:
+            self._end()
 
 
 def serve(handle: int, parent: int) -> None:

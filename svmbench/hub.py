@@ -1,8 +1,8 @@
 """The only file that speaks to the Hugging Face Hub: puts a release folder into a dataset repository.
 
 A release is pushed by one process in one commit whose parent is pinned, so readers see the old release or the new one, never a
-mixture. Files that are there already are not sent again: after a cut the same command finishes the work. The client repeats failed
-uploads by itself and never repeats a failed commit (huggingface_hub 2.4), so `push` does that.
+mixture. Files that are there already are not sent again: after a cut the same command finishes the work. The client repeats
+failed uploads by itself and never repeats a failed commit (huggingface_hub 2.4), so `push` does that.
 
 The token is the one that 'hf auth login' keeps, or HF_TOKEN. It is sent to nobody but the Hub's own API, never over plain http to
 another machine, and a loopback Hub gets a made-up one in its place.

@@ -133,10 +133,12 @@ class RunFolder:
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table | None:
         """All committed rows of a table in order of writing; None where nothing was committed."""
-        parts = [m["part"] for m in self.markers() if name in m["tables"]]
-        if not parts:
-            return None
-        return pa.concat_tables([pq.read_table(self._part(name, part), columns=columns) for part in parts])
+        parts = self.table_parts(name)
+        return pa.concat_tables([pq.read_table(part, columns=columns) for part in parts]) if parts else None
+
+    def table_parts(self, name: str) -> list[Path]:
+        """The Parquet files of a table's committed rows, in order of writing: for tables that are too large to read at once."""
+        return [self._part(name, m["part"]) for m in self.markers() if name in m["tables"]]
 
     def read(self, cls: type[T], name: str) -> list[T]:
         """All committed rows of a table as records."""

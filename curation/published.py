@@ -1,0 +1,154 @@
+"""Which rows of a run may be published, under which ids, and in which part of the split.
+
+Never: media, names, avatars, captions (unless the recipe says so), hashtags, likes, URLs, local paths, author hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from svmbench.errors import BadInput, Leak
+from svmbench.records import Clip, Post, Split
+from svmbench.store import RunFolder, disk_errors
+
+KEY_FILE = "release.key"
+PARTS = {"train": "train", "val": "validation", "test": "test"}  # our parts -> the names that dataset viewers know
+ROW_GROUP_BYTES = 8 * 2**20  # ours; viewers refuse row groups of a few hundred MB, and readers hold one at a time
+OPAQUE = r"[cs][0-9a-f]{20}"  # 80 bits: no two of a million clips meet
+MEASURE = "measure_"
+METADATA = (
+    ("clip_id", pa.string()), ("song_id", pa.string()), ("words", pa.list_(pa.string())), ("duration_s", pa.float64()),
+    ("start_s", pa.float64()), ("end_s", pa.float64()), ("fps", pa.float64()), ("width_px", pa.int64()), ("height_px", pa.int64()),
+    ("box_left_px", pa.int64()), ("box_top_px", pa.int64()), ("box_width_px", pa.int64()), ("box_height_px", pa.int64()),
+)  # fmt: skip
+SPLITS = (("clip_id", pa.string()), ("song_id", pa.string()), ("grouped_by", pa.string()))
+IDS = (("clip_id", pa.string()), ("platform", pa.string()), ("post_id", pa.string()), ("track_id", pa.string()))
+FEATURES = ("clip_id", "hop_s", "start_s", "num_steps", "dim", "values")
+
+
+class Opaque:
+    """Ids that say nothing: keyed hashes of our own. The key stays in the run folder, so that ids are the same in every release."""
+
+    def __init__(self, run: RunFolder) -> None:
+        path = run.path / KEY_FILE
+        if not path.exists():
+            with disk_errors(path), open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+                handle.write(os.urandom(32).hex())
+        try:
+            self._key = bytes.fromhex(path.read_text().strip())
+        except ValueError:
+            self._key = b""
+        if len(self._key) != 32:
+            raise BadInput(f"{path} is damaged; put back a copy, or delete it and accept that all published ids change")
+
+    def clip(self, clip_id: str) -> str:
+        return "c" + self._hash(clip_id, b"clip")
+
+    def song(self, song_id: str) -> str:
+        return "s" + self._hash(song_id, b"song")
+
+    def _hash(self, text: str, person: bytes) -> str:
+        return hashlib.blake2b(text.encode(), digest_size=10, key=self._key, person=person).hexdigest()
+
+
+def audit(splits: Iterable[Split], clips: Mapping[str, Clip]) -> list[str]:
+    """Raises Leak, naming the pair, if two parts share a clip, a post, a media file, or a song; returns warnings.
+
+    Where the recipe groups by post, shared songs are what was asked for: they give a warning with their number.
+    """
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    shared_songs = set()
+    for part in splits:
+        for clip_id in part.clip_ids:
+            if clip_id not in clips:
+                raise BadInput(f"part {part.name!r} of the split names clip {clip_id}, which is not in this run; run 'svmbench curate'")
+            clip = clips[clip_id]
+            for kind, value in (("clip", clip_id), ("post", clip_id.rpartition("-")[0]), ("file", clip.media), ("song", clip.song_id)):
+                where, other = seen.setdefault((kind, value), (part.name, clip_id))
+                if where == part.name:
+                    continue
+                if kind == "song" and part.grouped_by != "song":
+                    shared_songs.add(value)
+                    continue
+                raise Leak(
+                    f"the split leaks: {other} ({where}) and {clip_id} ({part.name}) have the same {kind}; "
+                    "run 'svmbench curate' again to split anew, nothing was published"
+                )
+    return [f"{len(shared_songs)} songs stand in several parts, because the split is grouped by post"] if shared_songs else []
+
+
+def part_names(splits: Iterable[Split]) -> dict[str, str]:
+    """Our name of each part that has clips -> its public name."""
+    names = {part.name: PARTS.get(part.name, part.name) for part in splits if part.clip_ids}
+    for name in names.values():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "all":
+            raise BadInput(f"part {name!r} of the split cannot be published; use lower-case letters, digits and '_'")
+    return names
+
+
+def metadata(rows: list[tuple[Clip, Post | None]], opaque: Opaque, *, captions: bool) -> pa.Table:
+    """One row a clip: what it is, its song, and every measure as a column of its own."""
+    measures = sorted({name for clip, _ in rows for name in clip.measures})
+    schema = pa.schema([*METADATA, *([("caption", pa.string())] if captions else []), *((MEASURE + m, pa.float64()) for m in measures)])
+    return pa.Table.from_pylist([_metadata_row(clip, post, opaque) for clip, post in rows], schema=schema)
+
+
+def _metadata_row(clip: Clip, post: Post | None, opaque: Opaque) -> dict[str, Any]:
+    """`caption` loses mentions and links; the schema leaves it out where the recipe does."""
+    box = clip.box
+    return {
+        "clip_id": opaque.clip(clip.clip_id), "song_id": opaque.song(clip.song_id), "words": list(post.words) if post else [],
+        "duration_s": clip.end_s - clip.start_s, "start_s": clip.start_s, "end_s": clip.end_s, "fps": clip.fps,
+        "width_px": clip.width_px, "height_px": clip.height_px, "box_left_px": box.left_px, "box_top_px": box.top_px,
+        "box_width_px": box.width_px, "box_height_px": box.height_px,
+        "caption": re.sub(r"\S*(@|://)\S*", "", post.caption).strip() if post else None,
+        **{MEASURE + name: value for name, value in clip.measures.items()},
+    }  # fmt: skip
+
+
+def split_rows(clips: list[Clip], grouped_by: str, opaque: Opaque) -> pa.Table:
+    """One row a clip of one part."""
+    rows = [{"clip_id": opaque.clip(c.clip_id), "song_id": opaque.song(c.song_id), "grouped_by": grouped_by} for c in clips]
+    return pa.Table.from_pylist(rows, schema=pa.schema(SPLITS))
+
+
+def ids(rows: list[tuple[Clip, Post | None]], opaque: Opaque) -> pa.Table:
+    """Opaque id -> the platform's own ids; only of posts that have a public address, so no local file names."""
+    public = [(clip, post) for clip, post in rows if post and post.url.startswith(("http://", "https://"))]
+    dicts = [
+        {"clip_id": opaque.clip(clip.clip_id), "platform": post.platform, "post_id": post.post_id, "track_id": post.track_id}
+        for clip, post in public
+    ]
+    return pa.Table.from_pylist(dicts, schema=pa.schema(IDS))
+
+
+def write_features(run: RunFolder, name: str, part_of: Mapping[str, str], path_of: Callable[[str], Path], opaque: Opaque) -> dict[str, int]:
+    """Streams the table features_NAME into one file a part; part_of: clip_id -> public part. Returns rows a part.
+
+    `values` becomes a fixed-size list where all clips have the same T x D.
+    """
+    parts = run.table_parts(f"features_{name}")
+    shapes = {(s, d) for part in parts for s, d in zip(*map(pa.Table.to_pydict(pq.read_table(part, columns=["num_steps", "dim"])).get, ("num_steps", "dim")))}
+    fixed = next(iter(shapes)) if len(shapes) == 1 else None
+    size = fixed[0] * fixed[1] if fixed else -1
+    writers: dict[str, Shard] = {}
+    try:
+        for table in _tables(parts):
+            where = [part_of.get(clip_id) for clip_id in table["clip_id"].to_pylist()]
+            table = _feature_rows(table, size, opaque)
+            for part in sorted({part for part in where if part}):
+                shard = writers.setdefault(part, Shard(path_of(part), table.schema))
+                shard.add(table.filter(pa.array([w == part for w in where])))
+    finally:
+        for shard in writers.values():
+            shard.close()
+    return {part: shard.num_rows for part, shard in writers.items()}
