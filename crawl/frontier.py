@@ -191,11 +191,11 @@ class Frontier:
         self._stopped = True
 
     # -- searching
-    def next_query(self) -> Query | None:
-        """A word to search, leased; None when none is free now."""
+    def next_query(self) -> tuple[Query | None, bool]:
+        """A word to search, leased, or None when none is free now; and whether there will be none any more."""
         now = time.time()
         if self._stopped:
-            return None
+            return None, True
         with self._writing() as db:
             db.execute("UPDATE query SET state='ready' WHERE state='leased' AND lease_until<?", (now,))
             row = db.execute(
@@ -204,7 +204,8 @@ class Frontier:
                 " RETURNING word, token, attempts, position",
                 (now + LEASE_S, now),
             ).fetchall()
-        return Query(*row[0]) if row else None
+            over = not db.execute("SELECT EXISTS(SELECT 1 FROM query WHERE state<>'ended')").fetchone()[0]
+        return (Query(*row[0]) if row else None), over
 
     def add(self, query: Query, found: Iterable[Found], position: int) -> bool:
         """Takes in results of a search and saves its position; False if the lease of the word was lost, and then nothing changes."""

@@ -8,9 +8,13 @@ has its own trouble), or at once on a captcha. After a pause one request goes ou
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from svmbench.errors import Blocked
+from svmbench.fleet import Actor
 
 JITTER = 0.2  # ours: spacing is 1 to 1.2 intervals
 HORIZON_S = 0.25  # ours: a turn further away than this (and than one interval) is not promised, so that a pause can still come between
@@ -115,3 +119,14 @@ def _tell(h: _Host, now: float) -> str:
     if h.hold_until > now:
         return f"asked to wait {h.hold_until - now:.0f} s"
     return ""
+
+
+def take_turn(pacer: Actor, host: str, stop: threading.Event) -> bool:
+    """Waits until one request may go to the host; False if the work was stopped meanwhile. Blocked if the host is given up."""
+    while not stop.is_set():
+        turn = pacer.ask("reserve", host)
+        if turn.blocked:
+            raise Blocked(f"{host} answers with a wall ({turn.blocked})")
+        if not stop.wait(turn.wait_s) and turn.go:
+            return True
+    return False

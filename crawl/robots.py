@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from protego import Protego
 
 from crawl.access import Access
+from crawl.pacer import take_turn
 from svmbench import __version__
 from svmbench.fleet import Actor
 
@@ -49,11 +50,7 @@ class Robots:
 
     def _fetch(self, host: str) -> tuple[int, str]:
         """(status, text); an unreachable host counts as 503."""
-        while not (turn := self._pacer.ask("reserve", host)).go:
-            if turn.blocked:
-                return 503, ""
-            time.sleep(turn.wait_s)
-        time.sleep(turn.wait_s)
+        take_turn(self._pacer, host, threading.Event())
         proxies = {"http": self._access.proxy_url, "https": self._access.proxy_url} if self._access.proxy_url else None
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler(proxies),

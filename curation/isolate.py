@@ -9,7 +9,7 @@ waits at most the item's limit. What can happen to an item, as the reason of its
     exception   anything else that was raised; the detail names it
     (others)    a BadMedia of the work itself passes as it is
 
-An item that crashes or runs out of time is tried once more in a fresh child, alone with it; the second strike is final. The child
+An item that crashes or runs out of time is tried once more in a fresh child; the second strike is final. The child
 dies with its parent, whatever kills that: the kernel is told so, and a closed pipe ends a waiting child.
 """
 

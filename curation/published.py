@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,16 @@ def audit(splits: Iterable[Split], clips: Mapping[str, Clip]) -> list[str]:
     for part in splits:
         for clip_id in part.clip_ids:
             if clip_id not in clips:
-                raise BadInput(f"part {part.name!r} of the split names clip {clip_id}, which is not in this run; run 'svmbench curate'")
+                raise BadInput(
+                    f"part {part.name!r} of the split names clip {clip_id}, which is not in this run; run 'svmbench curate'"
+                )
             clip = clips[clip_id]
-            for kind, value in (("clip", clip_id), ("post", clip_id.rpartition("-")[0]), ("file", clip.media), ("song", clip.song_id)):
+            for kind, value in (
+                ("clip", clip_id),
+                ("post", clip_id.rpartition("-")[0]),
+                ("file", clip.media),
+                ("song", clip.song_id),
+            ):
                 where, other = seen.setdefault((kind, value), (part.name, clip_id))
                 if where == part.name:
                     continue
@@ -98,7 +105,9 @@ def part_names(splits: Iterable[Split]) -> dict[str, str]:
 def metadata(rows: list[tuple[Clip, Post | None]], opaque: Opaque, *, captions: bool) -> pa.Table:
     """One row a clip: what it is, its song, and every measure as a column of its own."""
     measures = sorted({name for clip, _ in rows for name in clip.measures})
-    schema = pa.schema([*METADATA, *([("caption", pa.string())] if captions else []), *((MEASURE + m, pa.float64()) for m in measures)])
+    schema = pa.schema(
+        [*METADATA, *([("caption", pa.string())] if captions else []), *((MEASURE + m, pa.float64()) for m in measures)]
+    )
     return pa.Table.from_pylist([_metadata_row(clip, post, opaque) for clip, post in rows], schema=schema)
 
 
@@ -131,24 +140,77 @@ def ids(rows: list[tuple[Clip, Post | None]], opaque: Opaque) -> pa.Table:
     return pa.Table.from_pylist(dicts, schema=pa.schema(IDS))
 
 
-def write_features(run: RunFolder, name: str, part_of: Mapping[str, str], path_of: Callable[[str], Path], opaque: Opaque) -> dict[str, int]:
-    """Streams the table features_NAME into one file a part; part_of: clip_id -> public part. Returns rows a part.
+def write_features(
+    run: RunFolder, name: str, part_of: Mapping[str, str], path_of: Callable[[str], Path], opaque: Opaque
+) -> dict[str, int]:
+    """Streams the table features_NAME into one Parquet file a part; part_of: clip_id -> public part. Returns rows a part.
 
     `values` becomes a fixed-size list where all clips have the same T x D.
     """
-    parts = run.table_parts(f"features_{name}")
-    shapes = {(s, d) for part in parts for s, d in zip(*map(pa.Table.to_pydict(pq.read_table(part, columns=["num_steps", "dim"])).get, ("num_steps", "dim")))}
-    fixed = next(iter(shapes)) if len(shapes) == 1 else None
-    size = fixed[0] * fixed[1] if fixed else -1
+    sources = run.table_parts(f"features_{name}")
+    sizes = {size for source in sources for size in _sizes(source)}
+    values_type = pa.list_(pa.float32(), sizes.pop() if len(sizes) == 1 else -1)
     writers: dict[str, Shard] = {}
     try:
-        for table in _tables(parts):
+        for table in (
+            pa.Table.from_batches([batch]) for source in sources for batch in pq.ParquetFile(source).iter_batches(1024)
+        ):
             where = [part_of.get(clip_id) for clip_id in table["clip_id"].to_pylist()]
-            table = _feature_rows(table, size, opaque)
             for part in sorted({part for part in where if part}):
-                shard = writers.setdefault(part, Shard(path_of(part), table.schema))
-                shard.add(table.filter(pa.array([w == part for w in where])))
+                rows = _feature_rows(table.filter(pa.array([w == part for w in where])), values_type, opaque)
+                writers.setdefault(part, Shard(path_of(part))).add(rows)
     finally:
         for shard in writers.values():
             shard.close()
     return {part: shard.num_rows for part, shard in writers.items()}
+
+
+def _sizes(source: Path) -> set[int]:
+    """The different T x D in one part of a feature table."""
+    shape = pq.read_table(source, columns=["num_steps", "dim"])
+    return set(pc.unique(pc.multiply(shape["num_steps"], shape["dim"])).to_pylist())
+
+
+def _feature_rows(table: pa.Table, values_type: pa.DataType, opaque: Opaque) -> pa.Table:
+    """Rows of a feature table with public ids."""
+    clip_ids = pa.array([opaque.clip(clip_id) for clip_id in table["clip_id"].to_pylist()], pa.string())
+    columns = {"clip_id": clip_ids, **{n: table[n] for n in FEATURES[1:-1]}, "values": table["values"].cast(values_type)}
+    return pa.table(columns)
+
+
+class Shard:
+    """One Parquet file, written in row groups of about ROW_GROUP_BYTES, so memory does not grow with the number of rows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.num_rows = path, 0
+        self._waiting: list[pa.Table] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        self.num_rows += table.num_rows
+        self._waiting.append(table)
+        if sum(waiting.nbytes for waiting in self._waiting) >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        group = pa.concat_tables(self._waiting).combine_chunks()
+        self._waiting = []
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self.path, group.schema, compression="zstd")
+        rows = max(1, int(group.num_rows * ROW_GROUP_BYTES / max(group.nbytes, 1)))
+        self._writer.write_table(group, row_group_size=min(rows, group.num_rows))
+
+    def close(self) -> None:
+        if self._waiting:
+            self._flush()
+        if self._writer:
+            self._writer.close()
+
+
+def write_rows(table: pa.Table, path: Path) -> int:
+    """A small table as one Parquet file; returns its rows."""
+    shard = Shard(path)
+    shard.add(table)
+    shard.close()
+    return table.num_rows

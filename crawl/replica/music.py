@@ -1,4 +1,4 @@
-"""Songs written from a seed and played with numpy: drums, bass, chords, melody; sections with a build-up and a drop; and ambience.
+"""Songs written from a seed and played with numpy: drums, bass, chords, melody; sections with a build-up and a drop.
 
 A Song is only its score and is cheap; `play` synthesises an excerpt. The same instant of a song sounds the same in each excerpt,
 so that excerpts of one song can be recognised. Sound is float32 of shape (N,) in [-1, 1]. All numbers here are ours.
@@ -44,7 +44,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song:
-    """The score. key: MIDI note of the bass. energy and brightness in [0, 1]. melody: 32 scale steps in eighths, None for a rest."""
+    """The score. key: MIDI note of the bass. energy and brightness in [0, 1]. melody: 32 scale steps in eighths, or rests."""
 
     number: int
     seed: int
@@ -175,7 +175,7 @@ class _Band:
             at = start_s + i * step_s
             if kick[i] == "x" and (level > 0.5 or i == 0):
                 notes.append((at, (0.5 + 0.5 * level) * power, self._drum("kick")))
-            if name == "build" and i % (2 if level > 0.75 else 4) == 0 or name in ("verse", "drop") and snare[i] == "x":
+            if (name == "build" and i % (2 if level > 0.75 else 4) == 0) or (name in ("verse", "drop") and snare[i] == "x"):
                 notes.append((at, 0.6 * level * power, self._drum("snare")))
             if hat[i] == "x" and level > 0.5:
                 notes.append((at, 0.25 * level * power, self._drum("hat")))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import threading
@@ -107,6 +108,10 @@ class Pages:
     def __init__(self, folder: Path, requests_per_s: float | None) -> None:
         self._folder = folder
         self._listings = {row.post_id: row for row in catalogue.read(folder)}
+        self._by_word: dict[str, list[Listing]] = {}
+        for row in self._listings.values():
+            for word in {word.casefold() for word in row.words}:
+                self._by_word.setdefault(word, []).append(row)
         self._limit = Limit(requests_per_s) if requests_per_s else None
         self._chain = secrets.token_hex(16)
         self._walls: dict[str, int] = {}
@@ -157,7 +162,7 @@ class Pages:
             after = self._walls.get(word)
         if after is not None and offset >= after:
             return _json({"code": "10000", "type": "verify", "subtype": "slide", "message": "Verify to continue"})
-        found = [row for row in self._listings.values() if word in (w.casefold() for w in row.words)]
+        found = self._by_word.get(word, [])
         shown = found[offset : offset + count]
         more = offset + len(shown) < len(found)
         rows = [item(row, self._size(row)) for row in shown]
@@ -196,6 +201,8 @@ class Pages:
         if not referred or request.cookie(CHAIN_COOKIE) != self._chain or listing.fate == "media_403":
             return Answer(kind="media", status=403)
         file = self._folder / listing.media
+        if not os.access(file, os.R_OK):  # a link to a user's file that has gone
+            return Answer(kind="media", status=404)
         size = file.stat().st_size
         short = listing.fate == "truncated" or (listing.fate == "truncated_once" and self._first_time(f"media {listing.post_id}"))
         span = byte_range(request.headers.get("Range", ""), size)
@@ -211,10 +218,11 @@ class Pages:
         return Answer(kind="media", status=status, mime=mime, headers=headers, file=file, start=start, stop=stop, cut=cut)
 
     def _size(self, listing: Listing) -> int | None:
-        """Bytes of the media, None for a post without video."""
+        """Bytes of the media, 0 where the file has gone, None for a post without video."""
         if listing.media is None or listing.fate == "slideshow":
             return None
-        return (self._folder / listing.media).stat().st_size
+        file = self._folder / listing.media
+        return file.stat().st_size if file.is_file() else 0
 
     def _first_time(self, what: str) -> bool:
         with self._lock:

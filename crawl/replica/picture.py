@@ -1,20 +1,21 @@
 """Moving pictures: photographs that ship with scikit-image and drawn patterns, under a moving camera, with objects and borders.
 
 Lengths of a scene are in heights of the picture (the box inside the border), so one scene can be painted at any size. Frames are
-painted as NV12: luma at full size, two colour planes at half size, which is what the encoder wants. Colours are (red, green, blue).
-All numbers here are ours. Axes: T frames, H height, W width.
+painted as NV12: luma at full size, two colour planes at half size, which is what the encoder wants. Colours are (red, green,
+blue). All numbers here are ours. Axes: T frames, H height, W width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 
 import cv2
 import numpy as np
 
+from svmbench.errors import MissingExtra
 from svmbench.records import Box
 
 Rgb = tuple[int, int, int]
@@ -30,7 +31,7 @@ TEXTURES = (*PHOTOS, *PATTERNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thing:
-    """A disc (or a ring, or a square) that crosses the picture and comes in again on the other side. Speeds in heights a second."""
+    """A disc, ring or square that crosses the picture and comes in again on the other side. Speeds in heights a second."""
 
     shape: str
     colour: Rgb
@@ -69,7 +70,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The coded frame: its size, the box of the picture, and what surrounds it. caption is written into the bar below the picture."""
+    """The coded frame: its size, the box of the picture, and what surrounds it. caption is written into the bar below."""
 
     width_px: int
     height_px: int
@@ -184,7 +185,7 @@ def _yuv(rgb: Rgb) -> Rgb:
 
 
 def _graded(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """The scene's texture as luma and half-size colour. It is lifted off black, so that a black border is darker than the picture."""
+    """The scene's texture as luma and half-size colour, lifted off black, so that a black border is darker than the picture."""
     tint = np.array(scene.tint[::-1], np.float64) / max(1, max(scene.tint))
     grey = np.array([0.114, 0.587, 0.299])
     matrix = scene.gain * ((1 - scene.mix) * np.eye(3) + scene.mix * np.outer(tint, grey))
@@ -197,14 +198,22 @@ def _graded(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     return planes[:height], cv2.merge([u, v])
 
 
-@lru_cache(maxsize=None)
+@cache
 def texture(name: str) -> np.ndarray:
     """A photograph or pattern as uint8 blue-green-red, short side SIDE, both sides multiples of four."""
-    picture = cv2.imread(str(files("skimage") / "data" / PHOTOS[name])) if name in PHOTOS else _pattern(name)
+    picture = _photo(name) if name in PHOTOS else _pattern(name)
     height, width = picture.shape[:2]
     scale = SIDE / min(height, width)
     size = (round(width * scale) // 4 * 4, round(height * scale) // 4 * 4)
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def _photo(name: str) -> np.ndarray:
+    path = str(files("skimage") / "data" / PHOTOS[name])
+    picture = cv2.imread(path)
+    if picture is None:
+        raise MissingExtra(f"{path} is missing; install scikit-image again: pip install 'svmbench[crawl]'")
+    return np.asarray(picture)
 
 
 def _pattern(name: str) -> np.ndarray:
@@ -223,4 +232,4 @@ def _pattern(name: str) -> np.ndarray:
         grey = np.full((SIDE, SIDE), 0.3)
         for cx, cy, r, value in rng.random((60, 4)):
             cv2.circle(grey, (int(cx * SIDE), int(cy * SIDE)), int(8 + 40 * r), 0.2 + 0.8 * value, -1)
-    return cv2.cvtColor(np.uint8(np.clip(grey, 0, 1) * 255), cv2.COLOR_GRAY2BGR)
+    return cv2.cvtColor((np.clip(grey, 0, 1) * 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)

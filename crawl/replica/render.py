@@ -18,7 +18,6 @@ VOICE_DB = 5.0  # level of a voice over the music: RMS while it speaks against R
 def render(plan: Plan, path: Path) -> None:
     """Writes the post as H.264 and AAC in MP4. The same plan gives the same bytes: one thread, no clock."""
     content = plan.content
-    assert content is not None, "a slideshow has no media"
     sound = _sound(plan, content)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         pictures = container.add_stream("libx264", rate=content.fps, options={"preset": "ultrafast", "crf": str(plan.crf)})

@@ -1,7 +1,7 @@
 """The process of the embedded platform: one loopback port that is an HTTP proxy and answers every request itself.
 
 CONNECT to a host of the platform is answered with TLS under a certificate made for this process; any other host gets 502. Nothing
-is ever sent on. Plain requests to the port's own address are the control channel of crawl.replica.site, which starts this process.
+is ever sent on. Plain requests to the port's own address are the control channel of crawl.replica.site, which started us.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def make_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
 
 
 def main() -> None:
-    """Serves until the starter closes our standard input, by choice or by dying. A line of JSON says that all is ready, or why not."""
+    """Serves until the starter closes our standard input, by choice or by dying. Says in one line of JSON when it is ready."""
     order = json.loads(sys.argv[1])
     folder = Path(order["folder"])
     tls, pin = make_tls(folder)

@@ -1,4 +1,4 @@
-"""Single sounds made with numpy: notes of several timbres, drums, and ambience. float32 of shape (N,). All numbers here are ours."""
+"""Single sounds made with numpy: notes of several timbres, drums, and ambience; float32 of shape (N,). All numbers are ours."""
 
 from __future__ import annotations
 

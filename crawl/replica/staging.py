@@ -1,9 +1,13 @@
-"""From a mood (a song's tempo, mode, energy and sections) to scenes, with noise; and the frames around pictures. All numbers are ours."""
+"""From a mood (a song's tempo, mode, energy and sections) to scenes, with noise; and the frames around the pictures.
+
+All numbers here are ours.
+"""
 
 from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +62,7 @@ def scenes(
     style = look(rng, mood)
     edges = [0, *cuts(rng, style, parts, beats_s, fps, num_frames), num_frames]
     found: list[Scene] = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         middle_s = (first + last) / 2 / fps
         level = next((p.level for p in parts if p.start_s <= middle_s < p.end_s), 0.5)
         before = found[-1].texture if found else ""

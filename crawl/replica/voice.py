@@ -1,7 +1,7 @@
 """A voice without words: glottal pulses and noise through moving formants, in syllables, phrases and pauses.
 
-The script (which syllable when) is drawn first and is cheap; `speak` turns it into sound. Formants are round textbook values for an
-adult speaker; everything else is ours, tuned until a speech detector (silero-vad 6.2) took it for speech.
+The script (which syllable when) is drawn first and is cheap; `speak` turns it into sound. Formants are round textbook values for
+an adult speaker; everything else is ours, tuned until a speech detector (silero-vad 6.2) took it for speech.
 """
 
 from __future__ import annotations

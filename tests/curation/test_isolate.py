@@ -29,7 +29,7 @@ class Odd:
     def run(self, word):
         if word == "crash": os.kill(os.getpid(), signal.SIGSEGV)
         if word == "hang": time.sleep(60)
-        if word == "hog": return float(np.ones((20 * 2**30,), np.uint8).sum())
+        if word == "hog": return float(np.ones((6 * 2**30,), np.uint8).sum())
         if word == "bad": raise BadMedia("no_video", "sound only")
         if word == "bug": raise ZeroDivisionError("by zero")
         if word == "unsendable": return lambda: 0

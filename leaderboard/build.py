@@ -1,0 +1,196 @@
+"""Runs -> one self-contained page, and the same rows as CSV, Markdown and JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from leaderboard import charts, dataset, export, published, table, text
+from svmbench import __version__
+from svmbench.errors import BadInput
+from svmbench.records import Score
+from svmbench.store import RunFolder, write_atomically
+
+Ranks = dict[tuple[str, str], charts.RankList]
+CHECKS = {  # what a failed check means for the reader; other names are shown as they are
+    "batch_invariance": "an item's embedding changes with the items that share its batch, so the score may rest on their order",
+    "order_invariance": "the score changes when videos and music are read in another order",
+    "constant_scorer": "many candidates get the same similarity; the ranks are mostly ties",
+    "ties": "more than one query in a hundred has its right item tied with wrong ones",
+    "finite": "similarities that are not finite",
+    "shuffled": "a model trained on shuffled pairs is still above chance, so something other than the pairing is measured",
+    "recall_linear": "recall grows in proportion to K, as if a group were found and guessed inside",
+    "split": "the parts of the split share songs",
+}
+GLOSSARY = {
+    "Recall@K (R@K)": "Share of the queries with at least one right item among the first K candidates. The field's name for the hit rate; "
+    "not the share of all right items found. Candidates with equal similarity count in random order.",
+    "MedR, MeanR": "Median and mean over the queries of the rank of the first right item. 1 is best.",
+    "MRR": "Mean reciprocal rank: the mean of 1 / rank of the first right item. 1 is best.",
+    "Query, gallery": "The item asked about, and the candidates that are ranked for it. Video → music: a clip asks, the songs are "
+    "ranked, each song once. Music → video: a song asks, the clips are ranked.",
+    "Chance": "What a ranking that knows nothing gives on the same queries and gallery; computed, not typed.",
+    "± and small figures": "95 % interval from drawing the test songs again with replacement (clips of one song are not independent): half its "
+    "width for shares, both ends for ranks. With several seeds, the mean of their intervals.",
+    "Seeds, sd": "How many times training was repeated, and the standard deviation of R@10 between the repeats. It is noise of its own, "
+    "not part of the interval.",
+    "Control": "A model trained on shuffled pairs. It must fall back to chance; if it does not, something leaks.",
+    "Interval overlap": "Two rows whose intervals overlap are not told apart by this page. Overlap is a cautious rule: "
+    "a paired test can separate rows that it leaves together.",
+}
+
+
+def build(runs: list[RunFolder], out: Path) -> Path:
+    """Writes out/index.html, leaderboard.csv, .md and .json from the scores of the runs. Returns the path of index.html.
+
+    BadInput: a run without scores. BadScores: a value that is not finite or not a share, or two runs that contradict each other.
+    """
+    if not runs:
+        raise BadInput("no run folder named; give the folder of a run, e.g. svmbench leaderboard RUN")
+    scores = {run.path: run.read(Score, "scores") for run in runs}
+    for path, found in scores.items():
+        if not found:
+            raise BadInput(f"no scores in {path}; run svmbench run-baselines {path} first")
+    boards = table.tables(score for found in scores.values() for score in found)
+    papers = published.tables(published.load())
+    rows = export.flat_rows(boards)
+    files = {
+        "leaderboard.csv": export.to_csv(rows),
+        "leaderboard.json": export.to_json(rows, papers),
+        "leaderboard.md": export.to_markdown(boards),
+        "index.html": page(boards, papers, [_of_run(run, scores[run.path]) for run in runs]),
+    }
+    for name, content in files.items():
+        write_atomically(out / name, lambda p, c=content: p.write_text(c, encoding="utf-8") and None)  # type: ignore[misc]
+    return out / "index.html"
+
+
+def _of_run(run: RunFolder, scores: Sequence[Score]) -> dict[str, Any]:
+    """What the page says about one run beside its scores."""
+    settings = run.settings()
+    history = [step for step in settings.get("history", []) if isinstance(step, Mapping)]
+    return {
+        "name": run.path.name,
+        "settings": json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False, default=str),
+        "history": history,
+        "date": str(history[-1].get("at", "")) if history else "",
+        "versions": settings.get("svmbench", {}).get("versions", {}),
+        "machine": settings.get("svmbench", {}).get("machine", {}),
+        "title": settings.get("recipe", {}).get("about", ""),
+        "dataset": dataset.describe(run),
+        "ranks": {key: read_ranks(run, key.direction) for key in _keys_with_ranks(scores)},
+    }
+
+
+def _keys_with_ranks(scores: Sequence[Score]) -> list[table.Key]:
+    """The tables whose ranks can be told apart: ranks know only the direction, so a direction with two tables is left out."""
+    keys = [t.key for t in table.tables(scores)]
+    often = Counter(key.direction for key in keys)
+    return [key for key in keys if often[key.direction] == 1]
+
+
+def read_ranks(run: RunFolder, direction: str) -> Ranks:
+    """The ranks of one direction by (baseline, variant), seeds and folds together; empty where the run has none."""
+    rows = run.read_table("ranks")
+    if rows is None:
+        return {}
+    column = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names}
+    right = column.get("tied_right", np.ones(rows.num_rows))
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, (d, baseline, variant) in enumerate(zip(column["direction"], column["baseline"], column["variant"], strict=True)):
+        if d == direction:
+            groups.setdefault((baseline, variant), []).append(i)
+    return {
+        name: charts.RankList(
+            better=column["better"][index].astype(float), tied=column["tied"][index].astype(int), right=right[index].astype(int)
+        )
+        for name, index in groups.items()
+    }
+
+
+def page(boards: Sequence[table.Table], papers: Sequence[published.PrintedTable], runs: Sequence[Mapping[str, Any]]) -> str:
+    """The HTML. Everything from outside goes through autoescape and text.shown; style and script are inlined and named by hash."""
+    here = resources.files("leaderboard")
+    css, js = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    env = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    env.filters.update(shown=text.shown, slug=slug)
+    template = env.from_string(here.joinpath("page.html").read_text(encoding="utf-8"))
+    return template.render(
+        css=Markup(css), js=Markup(js), css_hash=_hash(css), js_hash=_hash(js), version=__version__,
+        boards=[_board(t, runs) for t in boards], datasets=_by_dataset(boards), papers=_by_paper(papers), runs=runs,
+        text=text, charts=charts, flags=published.FLAGS, glossary=GLOSSARY, checks=_failed(boards), apart=_why_apart(boards),
+        num_figures=sum(len(r.figures) for p in papers for r in p.rows), chance=published_chance,
+    )  # fmt: skip
+
+
+def _hash(content: str) -> str:
+    """The hash by which the content security policy allows an inline script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def slug(value: str) -> str:
+    """A name as part of an id: letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", value.lower())[:60].strip("-") or "x"
+
+
+def _board(board: table.Table, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    ranks: Ranks = {}
+    for run in runs:
+        ranks.update(run["ranks"].get(board.key, {}))
+    figures = [
+        ("How far the rows are apart", charts.intervals(board)),
+        ("How recall grows with the cut-off", charts.curves(board, ranks)),
+        ("Where the right item lands", charts.histogram(board, ranks)),
+    ]
+    marks = {cell.mark for row in board.rows for cell in row.cells.values()}
+    return {"table": board, "figures": [(title, svg) for title, svg in figures if svg], "marked": "best" in marks}
+
+
+def _by_dataset(boards: Sequence[table.Table]) -> dict[tuple[str, str, str], list[int]]:
+    """Indices of the tables by (dataset, revision, split)."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for i, board in enumerate(boards):
+        found.setdefault((board.key.dataset, board.key.revision, board.key.split), []).append(i)
+    return found
+
+
+def _by_paper(papers: Sequence[published.PrintedTable]) -> dict[str, list[published.PrintedTable]]:
+    found: dict[str, list[published.PrintedTable]] = {}
+    for paper in papers:
+        found.setdefault(paper.paper, []).append(paper)
+    return found
+
+
+def published_chance(paper: published.PrintedTable, metric: str) -> str:
+    """What random ranking gives in the pool of a printed table, one right item a query: K / N, and (N + 1) / 2 for the median."""
+    if paper.pool_size is None:
+        return ""
+    if metric == "median_rank":
+        return f"{(paper.pool_size + 1) / 2:g}"
+    return f"{100 * int(metric.partition('@')[2]) / paper.pool_size:.2f}" if metric.startswith("recall@") else ""
+
+
+def _failed(boards: Sequence[table.Table]) -> dict[str, str]:
+    """The failed checks of all rows with what they mean."""
+    names = sorted({check for board in boards for row in board.rows for check in row.checks})
+    return {name: CHECKS.get(name.partition(":")[0], "an integrity check of this name failed for the row") for name in names}
+
+
+def _why_apart(boards: Sequence[table.Table]) -> list[str]:
+    """What differs between the tables of the page, in words; empty for a single table."""
+    names = {
+        "dataset": "dataset", "revision": "revision of the data", "split": "split", "gallery_size": "size of the gallery",
+        "num_queries": "number of queries", "direction": "direction",
+    }  # fmt: skip
+    return [words for field, words in names.items() if len({getattr(board.key, field) for board in boards}) > 1]
