@@ -2,7 +2,8 @@
 
 Axes: N clips, T steps in time, D values a step, V pooled values, B clips of one part of a split.
 
-A feature pack is made once a data revision under RUN/features/REVISION/ and opened memory-mapped by every worker. Per feature NAME:
+A feature pack is made once a data revision under RUN/features/REVISION/ and opened memory-mapped by every worker. Per feature
+NAME:
     NAME.steps.npy (sum of T, D) float32    all steps of all clips, one after the other
     NAME.ends.npy (N,) int64                where each clip's steps end
     NAME.vectors.npy (N, V) float32         per clip mean, standard deviation and mean absolute difference over time (V = 3 D);
@@ -37,7 +38,7 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pairs:
-    """The clips of one part: standardised inputs, and which of them share a song (codes; for masking and scoring, never an input)."""
+    """The clips of one part: standardised inputs, and a code a song (for masking and scoring; never an input)."""
 
     video_BV: torch.Tensor
     music_BV: torch.Tensor
@@ -190,7 +191,7 @@ def split_parts(pack: Pack) -> dict[str, Index]:
 
 
 def fold_parts(pack: Pack, folds: int, fold: int, seed: int = 0) -> dict[str, Index]:
-    """Fold number `fold` of `folds` over songs: each song is tested exactly once; a tenth of the other songs is for validation."""
+    """One fold over songs: each song is tested in exactly one fold; a tenth of the other songs is for validation."""
     codes = pack.song_codes()
     songs = np.random.default_rng(seed).permutation(codes.max() + 1)
     if not 2 <= folds <= len(songs) // 2:

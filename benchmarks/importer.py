@@ -1,6 +1,7 @@
 """Bring your own features: one .npz file becomes a run folder, and everything downstream is the same as after a crawl.
 
-The file holds N tracks (a track is one video with its music: one clip), each cut into segments of equal length, S segments in all:
+The file holds N tracks (a track is one video with its music: one clip), each cut into segments of equal length, S segments in
+all:
 
     array             shape                   meaning
     track_id          (N,) text               a name a track, unique
@@ -8,13 +9,14 @@ The file holds N tracks (a track is one video with its music: one clip), each cu
     track_split       (N,) text, optional     'train', 'val' or 'test'; used when all three occur, else run with --folds
     segment_track     (S,) integer, optional  index into track_*; without it S = N and segment i belongs to track i
     segment_start_s   (S,) number, optional   where the segment begins in its track; needed with segment_track
-    segment_s         one number, optional    length of a segment; default: the smallest step between two starts of a track, else 1
-    video_NAME        (S, D), (S, R), (S, R, D)   a feature of the picture, as many as you like
+    segment_s         one number, optional    length of a segment; default: the smallest step between two starts of a track, else
+    1 video_NAME        (S, D), (S, R), (S, R, D)   a feature of the picture, as many as you like
     music_NAME        (S, D), (S, R), (S, R, D)   a feature of the music, as many as you like
-    per_second        (M,) text, optional     names of the two-axis arrays that are (S, R): R values of one quantity, one after the other
+    per_second        (M,) text, optional     names of the two-axis arrays that are (S, R): R values of one quantity, one after
+    the other
 
-(S, D) is one vector a segment. (S, R, D) is R vectors a segment, evenly spaced. A two-axis array is read as (S, R) when per_second
-names it; where the file has no per_second, when its second axis is the length of a segment in whole seconds (above 1).
+(S, D) is one vector a segment. (S, R, D) is R vectors a segment, evenly spaced. A two-axis array is read as (S, R) when
+per_second names it; where the file has no per_second, when its second axis is the length of a segment in whole seconds (above 1).
 Numbers of any type; float32 is kept.
 """
 
@@ -24,7 +26,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,8 @@ def import_features(path: Path, run: RunFolder, *, window_s: float | None = None
     """Writes the tables clips, features_NAME and, where the file has one, splits; and which feature is of which modality.
 
     window_s keeps the middle window_s seconds of each track (steps whose centre lies in it), so that features cannot tell
-    the track's length; shorter tracks are kept whole. The same file again changes nothing; another file in the same run is refused.
+    the track's length; shorter tracks are kept whole. The same file again changes nothing; another file in the same run is
+    refused.
     """
     if window_s is not None and not window_s > 0:
         raise BadInput(f"the window is {window_s:g} s and must be longer than 0")
@@ -100,7 +102,11 @@ def _checked(arrays: dict[str, np.ndarray], path: Path) -> Bundle:
     start = arrays.get("segment_start_s", np.zeros(len(owner)))
     if owner.ndim != 1 or owner.dtype.kind not in "iu" or not len(owner) or owner.min() < 0 or owner.max() >= len(tracks):
         raise BadInput(f"{path}: segment_track must hold whole numbers from 0 to {len(tracks) - 1}, one a segment")
-    if start.shape != owner.shape or start.dtype.kind not in "iuf" or ("segment_track" in arrays) != ("segment_start_s" in arrays):
+    if (
+        start.shape != owner.shape
+        or start.dtype.kind not in "iuf"
+        or ("segment_track" in arrays) != ("segment_start_s" in arrays)
+    ):
         raise BadInput(f"{path}: segment_track and segment_start_s belong together, one number a segment each")
     order = np.lexsort((start, owner))
     owner, start = owner[order].astype(np.int64), start[order].astype(np.float64)
@@ -143,10 +149,8 @@ def _feature(arrays: dict[str, np.ndarray], name: str, num_segments: int, segmen
         raise BadInput(f"{path}: {name} is not finite in {len(bad)} segments, first in segment {bad[0]}")
     if values.ndim == 3:
         return values
-    if "per_second" in arrays:
-        rate = name in arrays["per_second"].astype(str)
-    else:
-        rate = values.shape[1] == round(segment_s) > 1
+    named = arrays["per_second"].astype(str) if "per_second" in arrays else None
+    rate = values.shape[1] == round(segment_s) > 1 if named is None else name in named
     return values[:, :, None] if rate else values[:, None, :]
 
 
@@ -160,8 +164,8 @@ def _commit(writer: Writer, bundle: Bundle, tracks: list[int], window_s: float |
         clip_id = f"import-{bundle.track_ids[track]}-0"
         clips.append(
             Clip(
-                clip_id=clip_id, post_id=bundle.track_ids[track], song_id=f"import:{bundle.songs[track]}", start_s=start, end_s=end,
-                fps=None, width_px=0, height_px=0, box=Box(left_px=0, top_px=0, width_px=0, height_px=0), media="",
+                clip_id=clip_id, post_id=bundle.track_ids[track], song_id=f"import:{bundle.songs[track]}", start_s=start,
+                end_s=end, fps=None, width_px=0, height_px=0, box=Box(left_px=0, top_px=0, width_px=0, height_px=0), media="",
             )
         )  # fmt: skip
         for name, values in bundle.features.items():
@@ -184,12 +188,3 @@ def _window(values: np.ndarray, start_s: np.ndarray, segment_s: float, window: t
         kept[np.argmin(np.abs(time_s - sum(window) / 2))] = True
     steps = np.ascontiguousarray(values.reshape(num_segments * num_steps, dim)[kept])
     return Features(values_TD=steps, hop_s=hop_s, start_s=float(time_s[kept][0] - hop_s / 2))
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """What a file holds, for people: tracks, segments, length of a segment, and each feature's (steps a segment, values a step)."""
-    bundle = _checked(_read(path), path)
-    return {
-        "tracks": len(bundle.track_ids), "songs": len(set(bundle.songs)), "segments": len(bundle.segment_track),
-        "segment_s": bundle.segment_s, "features": {n: v.shape[1:] for n, v in bundle.features.items()},
-    }  # fmt: skip

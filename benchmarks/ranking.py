@@ -1,8 +1,8 @@
 """From embeddings to ranks: exact, by counting and not by sorting, block by block.
 
-Axes: Q queries, G gallery, N clips, D embedding. Candidates of the query's own group (song) are its positives; the rank is that of the best
-one. The other positives can never stand before it and are not counted as errors. Ties are kept as counts, so that every metric can
-be the expectation under a random order of the tied, and no order of the data leaks into a score.
+Axes: Q queries, G gallery, N clips, D embedding. Candidates of the query's own group (song) are its positives; the rank is that
+of the best one. The other positives can never stand before it and are not counted as errors. Ties are kept as counts, so that
+every metric can be the expectation under a random order of the tied, and no order of the data leaks into a score.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ BLOCK_BYTES = 64 * 2**20  # of one block of similarities; ours
 class Ranks:
     """Per query (Q,): how many wrong candidates are better than the best positive and how many are tied with it.
 
-    tied_right: positives that share the best positive's similarity, itself included (>= 1). right: all positives (>= 1).
-    candidates: size of the gallery. The rank of the best positive lies in better + 1 ... better + tied + 1.
+    tied_right: positives that share the best positive's similarity, itself included (>= 1). num_right: all positives (>= 1).
+    num_candidates: size of the gallery. The rank of the best positive lies in better + 1 ... better + tied + 1.
     """
 
     better: Ints
     tied: Ints
     tied_right: Ints
-    right: Ints
-    candidates: Ints
+    num_right: Ints
+    num_candidates: Ints
 
     def __len__(self) -> int:
         return len(self.better)
@@ -45,8 +45,8 @@ class Ranks:
     def chance(self) -> Ranks:
         """The ranks of a scorer that knows nothing (all candidates tied): any metric of them is the exact chance value."""
         return Ranks(
-            better=np.zeros_like(self.better), tied=self.candidates - self.right, tied_right=self.right, right=self.right,
-            candidates=self.candidates,
+            better=np.zeros_like(self.better), tied=self.num_candidates - self.num_right, tied_right=self.num_right, num_right=self.num_right,
+            num_candidates=self.num_candidates,
         )  # fmt: skip
 
     def take(self, index: npt.NDArray[np.generic]) -> Ranks:
@@ -70,8 +70,8 @@ def rank(
 ) -> Ranks:
     """Ranks by dot product in float32. BadScores: not finite, shapes that do not fit, or a query without a positive.
 
-    Memory is one block of similarities, whatever the gallery's size. The best positive's similarity is taken from the same block as
-    its rivals: computed apart it would differ in the last bits and break ties.
+    Memory is one block of similarities, whatever the gallery's size. The best positive's similarity is taken from the same block
+    as its rivals: computed apart it would differ in the last bits and break ties.
     """
     query, gallery = _checked(query_QD, "query"), _checked(gallery_GD, "gallery")
     if query.shape[1] != gallery.shape[1] or len(query) != len(query_group_Q) or len(gallery) != len(gallery_group_G):
@@ -111,7 +111,9 @@ def _checked(embedding: Floats, what: str) -> Floats:
         norms = np.einsum("nd,nd->n", embedding, embedding)
     bad = np.flatnonzero(~(norms < 1e38))
     if len(bad):
-        raise BadScores(f"{len(bad)} of {len(norms)} {what} embeddings are not finite, first at row {bad[0]}; did training diverge?")
+        raise BadScores(
+            f"{len(bad)} of {len(norms)} {what} embeddings are not finite, first at row {bad[0]}; did training diverge?"
+        )
     return embedding
 
 
@@ -126,9 +128,9 @@ def song_embeddings(music_ND: Floats, song_N: Ints) -> tuple[Floats, Ints]:
 def retrieve(video_ND: Floats, music_ND: Floats, song_N: Ints) -> dict[str, Ranks]:
     """Both directions over the clips of one part of a split: clip -> song and song -> clip.
 
-    The gallery unit is the song (unique songs; a hit is the right song), so clips that share a song are no false negatives of each
-    other. The music of a song is the mean over its clips here: a query's own audio is part of it, as in the papers, whose task is to find
-    the music that belongs to the video. Song queries come in ascending order of `song_N`.
+    The gallery unit is the song (unique songs; a hit is the right song), so clips that share a song are no false negatives of
+    each other. The music of a song is the mean over its clips here: a query's own audio is part of it, as in the papers, whose
+    task is to find the music that belongs to the video. Song queries come in ascending order of `song_N`.
     """
     if not len(video_ND) == len(music_ND) == len(song_N):
         raise BadScores(f"{len(video_ND)} video and {len(music_ND)} music embeddings for {len(song_N)} clips")

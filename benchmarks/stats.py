@@ -54,7 +54,7 @@ def _weighted_medians(sorted_Q: npt.NDArray[np.float64], weight_RQ: npt.NDArray[
 def paired_permutation(
     first_Q: npt.ArrayLike, second_Q: npt.ArrayLike, songs_Q: npt.ArrayLike, *, flips: int = FLIPS, seed: int = 0
 ) -> float:
-    """Two-sided p value that the mean difference over the same queries is 0: the sign of each song's difference is flipped at random."""
+    """Two-sided p value of a mean difference over the same queries: the sign of each song's difference is flipped at random."""
     difference = np.asarray(first_Q, float) - np.asarray(second_Q, float)
     inverse = np.unique(np.asarray(songs_Q), return_inverse=True)[1]
     sums_S = np.bincount(inverse, weights=difference)
@@ -79,12 +79,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def recall_at_pool(ranks: Ranks, *, pool: int, cutoff: int) -> float:
-    """Exact expected Recall@cutoff if each query were ranked among `pool` candidates: its best positive and pool - 1 random wrong ones.
+    """Exact expected Recall@cutoff if each query were ranked among `pool` candidates: its best positive and pool - 1 random wrong
+    ones.
 
     The better ones among them are hypergeometric; tied candidates stand in random order. Nothing is sampled, so papers with
     pools of 500 and 2000 can be put on one axis. pool may not exceed the wrong candidates + 1 of any query.
     """
-    wrong_Q = ranks.candidates - ranks.right
+    wrong_Q = ranks.num_candidates - ranks.num_right
     if not 1 <= pool <= int(wrong_Q.min()) + 1:
         raise ValueError(f"a pool of {pool} cannot be drawn from {int(wrong_Q.min()) + 1} candidates")
     cases, counts = np.unique(np.stack([wrong_Q, ranks.better, ranks.tied]), axis=1, return_counts=True)

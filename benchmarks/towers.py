@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from benchmarks.data import Pairs
 
@@ -60,10 +60,10 @@ class TwoTower(nn.Module):
         return self.encode_video(video_BV), self.encode_music(music_BV)
 
     def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
-        return F.normalize(self.video(video_BV), dim=-1)
+        return functional.normalize(self.video(video_BV), dim=-1)
 
     def encode_music(self, music_BV: torch.Tensor) -> torch.Tensor:
-        return F.normalize(self.music(music_BV), dim=-1)
+        return functional.normalize(self.music(music_BV), dim=-1)
 
 
 class Dropout(nn.Module):
@@ -80,7 +80,7 @@ class Dropout(nn.Module):
 
 
 def linear(num_in: int, num_out: int, random: torch.Generator, *, he: bool = False) -> nn.Linear:
-    """A linear layer: uniform in +-1/sqrt(num_in), PyTorch's default; or he=True: truncated normal of std sqrt(2/num_in), bias 0."""
+    """A linear layer, uniform in +-1/sqrt(num_in) as PyTorch's; he=True: truncated normal of std sqrt(2/num_in), bias 0."""
     layer = nn.Linear(num_in, num_out)
     if he:
         nn.init.trunc_normal_(layer.weight, std=math.sqrt(2 / num_in), generator=random)

@@ -1,4 +1,5 @@
-"""The training loop: tensors stay on the device, batches are gathered by an order drawn beforehand, the checkpoint is chosen on val.
+"""The training loop: tensors stay on the device, batches are gathered by an order drawn beforehand, the checkpoint is chosen on
+val.
 
 The test part is not an argument. The order is drawn on the CPU, so it is the same on every device.
 """
@@ -33,8 +34,9 @@ def train(
 ) -> M:
     """Trains in place with AdamW on parts[0] and returns the model as it was at its best on parts[1], in eval mode.
 
-    loss(model, video_BV, music_BV, song_B) -> scalar. patience: epochs without a better val value before it stops. The first value
-    counts after one epoch, so an untrained model is never handed back. A last batch of one clip is skipped (batch norm needs two).
+    loss(model, video_BV, music_BV, song_B) -> scalar. patience: epochs without a better val value before it stops. The first
+    value counts after one epoch, so an untrained model is never handed back. A last batch of one clip is skipped (batch norm
+    needs two).
     """
     data, val = parts
     device = data.song_B.device
@@ -63,7 +65,7 @@ def train(
 
 
 def validate(model: TwoTower, val: Pairs) -> float:
-    """Mean reciprocal rank, averaged over both directions: unlike Recall@10 it still tells models apart when val has few songs."""
+    """Mean reciprocal rank over both directions: unlike Recall@10 it still tells models apart when val has few songs."""
     model.eval()
     video_ND, music_ND = embed(model, val)
     ranks = retrieve(video_ND, music_ND, val.song_B.cpu().numpy())

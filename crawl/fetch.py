@@ -1,17 +1,17 @@
 """A worker with several threads that pull posts from the frontier and fetch them with yt-dlp, one reused YoutubeDL a thread.
 
-One page request a post: what the page says is read first, the recipe's rules are applied to it, and the same answer then leads to the
-media. The media are stored by content hash and synced before the frontier is told, so a post that is done has its file.
+One page request a post: what the page says is read first, the recipe's rules are applied to it, and the same answer then leads
+to the media. They are stored by content hash and synced before the frontier is told, so a post that is done has its file.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import random
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,24 +25,20 @@ from typing import Any, cast
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
-from crawl.access import Access
 from crawl.frontier import LEASE_S, Job
 from crawl.pacer import take_turn
-from crawl.platforms import Candidate, Details, Platform
+from crawl.platforms import Candidate, Details, refuse
 from crawl.robots import Robots
-from crawl.searcher import refuse
-from svmbench import plugins
-from svmbench.errors import Blocked, DownloadFailed, Failure
-from svmbench.fleet import Actor
+from crawl.work import Work
+from svmbench.errors import Blocked, DownloadFailed, Failure, StorageError
 from svmbench.records import Post
-from svmbench.recipe import Recipe
 from svmbench.store import RunFolder, disk_errors
 
 THREADS_MAX = 8  # threads of one worker; beyond that one interpreter gains little
 TIMEOUT_S = 20.0  # ours: without a byte
 BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; doubled each time, with full jitter
 BACKOFF_MAX_S = 600.0  # ours
-# Whole files with picture and sound first, then picture alone; the platform's label is not to be trusted, the decoder looks at the bytes.
+# Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
 FORMAT = "b[vcodec!=none][acodec!=none]/bv*"
 _STORING = threading.Lock()  # two threads of one process may bring the same content
 
@@ -83,21 +79,18 @@ def backoff_s(attempts: int, pages_per_s: float, asked_s: float | None, draw: fl
 
 
 class Fetcher:
-    """Pulls posts until there are none. run: absolute path of the run folder. secret: key for author hashes."""
+    """Pulls posts until there are none, so many at once."""
 
-    def __init__(
-        self, recipe: Recipe, run: str, access: Access, frontier: Actor, pacer: Actor, *, threads: int, secret: bytes
-    ) -> None:
-        self._recipe, self._run, self._access, self._secret = recipe, RunFolder(run), access, secret
-        self._frontier, self._pacer, self._threads = frontier, pacer, threads
-        self._platform = cast(Platform, plugins.load("crawl.platforms", recipe.search.platform))
+    def __init__(self, work: Work, threads: int) -> None:
+        self._recipe, self._run, self._access, self._secret = work.recipe, RunFolder(work.run), work.access, work.secret
+        self._frontier, self._pacer, self._platform, self._threads = work.frontier, work.pacer, work.platform, threads
         self._host = self._platform.HOSTS[0]
-        self._robots = Robots(frontier, pacer, access, obey=recipe.robots == "obey")
+        self._robots = Robots(work.frontier, work.pacer, work.access, obey=work.obey_robots)
         self._owner = uuid.uuid4().hex
         self._tmp = self._run.path / "crawl" / "tmp" / self._owner
         self._stop, self._door, self._own = threading.Event(), threading.Lock(), threading.local()
-        if not frontier.local and access.ca_file:
-            os.environ["SSL_CERT_FILE"] = access.ca_file  # this process is the worker's own
+        if not work.frontier.local and work.access.ca_file:
+            os.environ["SSL_CERT_FILE"] = work.access.ca_file  # this process is the worker's own
 
     def close(self) -> None:
         """Makes work() return soon."""
@@ -203,6 +196,8 @@ class Fetcher:
         try:
             yield
         except (YoutubeDLError, ConnectionError, TimeoutError) as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise StorageError(f"the disk that holds {self._run.path} is full; free some space and run it again") from error
             raise DownloadFailed(self._platform.classify(error)) from error
 
     def _failed(self, job: Job, failure: Failure) -> None:

@@ -7,7 +7,7 @@
     tally     number of jobs by fate, kept by triggers, so that counting stays cheap with millions of jobs
     robots    robots.txt as last fetched, by host
 
-A worker that lost its lease (stalled, cut off) holds an old token, so its late answer changes nothing. Every method may run twice.
+A worker that lost its lease (stalled, cut off) holds an old token, so its late answer changes nothing. Methods may run twice.
 Times are Unix seconds.
 """
 
@@ -39,7 +39,8 @@ CREATE INDEX IF NOT EXISTS job_ready ON job(rank, id) WHERE state='ready';
 CREATE INDEX IF NOT EXISTS job_leased ON job(lease_until) WHERE state='leased';
 CREATE INDEX IF NOT EXISTS job_finished ON job(id) WHERE state IN ('done','dropped') AND exported=0;
 CREATE TABLE IF NOT EXISTS sighting(
-  id TEXT NOT NULL, word TEXT NOT NULL, rank INTEGER NOT NULL, seen_at REAL NOT NULL, PRIMARY KEY(id, word)) STRICT, WITHOUT ROWID;
+  id TEXT NOT NULL, word TEXT NOT NULL, rank INTEGER NOT NULL, seen_at REAL NOT NULL,
+  PRIMARY KEY(id, word)) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sighting_word ON sighting(word);
 CREATE TABLE IF NOT EXISTS query(
   word TEXT PRIMARY KEY, place INTEGER NOT NULL, state TEXT NOT NULL CHECK(state IN ('ready','leased','ended')),
@@ -48,7 +49,8 @@ CREATE TABLE IF NOT EXISTS query(
 CREATE TABLE IF NOT EXISTS attempt(
   id TEXT NOT NULL, token INTEGER NOT NULL, at REAL NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS tally(
-  state TEXT, stage TEXT, kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY(state, stage, kind, reason)) STRICT, WITHOUT ROWID;
+  state TEXT, stage TEXT, kind TEXT, reason TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY(state, stage, kind, reason)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS robots(host TEXT PRIMARY KEY, status INTEGER NOT NULL, body TEXT NOT NULL, at REAL NOT NULL) STRICT;
 CREATE TRIGGER IF NOT EXISTS job_in AFTER INSERT ON job BEGIN
   INSERT INTO tally VALUES(NEW.state, NEW.stage, NEW.kind, NEW.reason, 1) ON CONFLICT DO UPDATE SET n=n+1;
@@ -152,7 +154,9 @@ class Frontier:
         except (sqlite3.DatabaseError, OSError) as error:
             if isinstance(error, sqlite3.ProgrammingError | sqlite3.IntegrityError):
                 raise
-            raise StorageError(f"{self._path} cannot be used ({error}); free space or repair it, then run the same command") from error
+            raise StorageError(
+                f"{self._path} cannot be used ({error}); free space or repair it, then run the same command"
+            ) from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -173,7 +177,7 @@ class Frontier:
             return str(db.execute("SELECT value FROM meta WHERE key='settings'").fetchone()[0])
 
     def begin(self, words: Sequence[str], good: Sequence[str]) -> None:
-        """The start of a crawl that has the file to itself: adds words, frees all leases, and opens words that ended without success."""
+        """The start of a crawl that has the file to itself: adds words, frees all leases, reopens words that ended badly."""
         marks = ",".join("?" * len(good))
         with self._writing() as db:
             for place, word in enumerate(words):
@@ -208,8 +212,10 @@ class Frontier:
         return (Query(*row[0]) if row else None), over
 
     def add(self, query: Query, found: Iterable[Found], position: int) -> bool:
-        """Takes in results of a search and saves its position; False if the lease of the word was lost, and then nothing changes."""
+        """Takes in results of a search and saves its position. False, and nothing changes, if the lease was lost or all stops."""
         now = time.time()
+        if self._stopped:
+            return False
         with self._writing() as db:
             held = db.execute(
                 "UPDATE query SET position=max(position, ?), lease_until=? WHERE word=? AND state='leased' AND token=?",

@@ -1,8 +1,8 @@
 """One budget a host for the whole cluster: spacing, Retry-After, and a breaker that stops asking a host that puts up walls.
 
-Spacing is the generic cell rate algorithm with a burst of one: a host has one number, the time from which the next request is due.
-The breaker opens when several posts in a row meet a wall at their first try (a post that meets one again and again while others pass
-has its own trouble), or at once on a captcha. After a pause one request goes out as a probe; what it meets decides.
+Spacing is the generic cell rate algorithm with a burst of one: a host has one number, the time from which its next request is
+due. The breaker opens when several posts in a row meet a wall at their first try (a post that meets one again and again while
+others pass has its own trouble), or at once on a captcha. After a pause one request goes out as a probe; what it meets decides.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from svmbench.errors import Blocked
 from svmbench.fleet import Actor
 
 JITTER = 0.2  # ours: spacing is 1 to 1.2 intervals
-HORIZON_S = 0.25  # ours: a turn further away than this (and than one interval) is not promised, so that a pause can still come between
+HORIZON_S = (
+    0.25  # ours: a turn further away than this (and than one interval) is not promised, so that a pause can still come between
+)
 WALLS = 5  # ours: this many walls in a row open the breaker
 PAUSE_INTERVALS = 60  # ours: the first pause; 60 s at one page a second, 1.5 s at forty; doubled each time
 OPENINGS = 4  # ours: after this many openings without an answer in between the host is given up
@@ -26,7 +28,7 @@ PROBE_S = 60.0  # ours: a probe without an answer for so long is taken to be los
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """go: send the request after wait_s. Otherwise ask again after wait_s. blocked: the host is given up, because of this wall."""
+    """go: send the request after wait_s, else ask again after it. blocked: the wall because of which the host is given up."""
 
     go: bool
     wait_s: float

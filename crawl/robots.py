@@ -1,4 +1,4 @@
-"""robots.txt: fetched once a day and host through the pacer, obeyed for every page that we ask for (RFC 9309, parsed by Protego)."""
+"""robots.txt (RFC 9309): fetched once a day and host through the pacer, parsed by Protego, obeyed for every page we ask for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A worker with one browser: searches words and streams what it finds into the frontier.
 
-The number of likes is read from the data that the page itself fetched; the rounded number on a card stands in only where such data
-never came, and is marked as inexact. A search is over at the explicit end, at the recipe's quota or at a wall, and says which.
+The number of likes is read from the data that the page itself fetched; the rounded number on a card stands in only where such
+data never came, and is marked as inexact. A search is over at the explicit end, at the quota or at a wall, and says which.
 """
 
 from __future__ import annotations
@@ -10,28 +10,24 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import cast
+from urllib.parse import urlsplit
 
 from selenium.common.exceptions import TimeoutException, WebDriverException
 
-from crawl.access import Access
 from crawl.browser import Answer, Browser, View, browser
 from crawl.frontier import LEASE_S, Found, Query
 from crawl.pacer import PAUSE_INTERVALS, take_turn
-from crawl.platforms import Candidate, Platform
+from crawl.platforms import Candidate, refuse
 from crawl.robots import Robots
-from svmbench import plugins
+from crawl.work import Work
 from svmbench.errors import Blocked
-from svmbench.fleet import Actor
-from svmbench.recipe import Recipe, Search
 
 GOOD = ("end", "quota", "empty")  # outcomes after which a word is not searched again
-FINAL = (*GOOD, "robots", "page_changed")  # outcomes that a second try at once would not change
+FINAL = (*GOOD, "robots", "page_changed", "blocked")  # outcomes that a second try at once would not change
 TRIES = 2  # ours: searches of one word in one crawl
 STALL_S = 8.0  # ours: a page that shows nothing new for so long has stopped
 LOOK_S = 0.05  # ours: between two looks at the page
 WORDS_A_BROWSER = 50  # ours: then it is recycled
-ROUNDING_S = 0.5  # search results give whole seconds; the exact limits are the curation's
 
 
 @dataclass
@@ -44,29 +40,18 @@ class _State:
     num_answers: int = 0
     more: bool = True
     wall: str = ""
+    refused: bool = False  # the search page itself was refused: too many requests
     hits: dict[str, int] = field(default_factory=dict)
 
 
-def refuse(candidate: Candidate, search: Search) -> tuple[str, float | None]:
-    """(reason, value) if a rule of the recipe refuses the post on sight, else ('', None). A rounded like count refuses nothing."""
-    if candidate.likes_exact and candidate.likes is not None and candidate.likes < search.likes_min:
-        return "too_few_likes", float(candidate.likes)
-    if candidate.duration_s is not None and candidate.duration_s + ROUNDING_S < search.duration_min_s:
-        return "too_short", candidate.duration_s
-    if candidate.duration_s is not None and candidate.duration_s - ROUNDING_S > search.duration_max_s:
-        return "too_long", candidate.duration_s
-    return "", None
-
-
 class Searcher:
-    """Pulls words from the frontier until there are none. mark names the run's browsers."""
+    """Pulls words from the frontier until there are none."""
 
-    def __init__(self, recipe: Recipe, access: Access, frontier: Actor, pacer: Actor, mark: str) -> None:
-        self._recipe, self._access, self._mark = recipe, access, mark
-        self._frontier, self._pacer = frontier, pacer
-        self._platform = cast(Platform, plugins.load("crawl.platforms", recipe.search.platform))
+    def __init__(self, work: Work) -> None:
+        self._recipe, self._access, self._mark = work.recipe, work.access, work.mark
+        self._frontier, self._pacer, self._platform = work.frontier, work.pacer, work.platform
         self._host = self._platform.HOSTS[0]
-        self._robots = Robots(frontier, pacer, access, obey=recipe.robots == "obey")
+        self._robots = Robots(work.frontier, work.pacer, work.access, obey=work.obey_robots)
         self._stop = threading.Event()
 
     def close(self) -> None:
@@ -103,7 +88,8 @@ class Searcher:
             outcome, detail = _broken(error)
         if outcome in ("end", "quota") and not state.found:
             outcome = "empty"
-        again = outcome not in (*FINAL, "blocked") and query.attempts + 1 < TRIES
+        tries = self._recipe.pace.attempts if outcome == "throttled" else TRIES
+        again = outcome not in FINAL and query.attempts + 1 < tries
         pause_s = PAUSE_INTERVALS / self._recipe.pace.pages_per_s
         if outcome != "stopped":
             self._frontier.ask("end_query", query, outcome, detail, pause_s if again else None)
@@ -120,7 +106,7 @@ class Searcher:
         quiet_since = renewed = time.monotonic()
         while not self._stop.is_set():
             before, cards_before = len(state.found), state.num_cards
-            pause_s = self._read(state, running.answers(self._platform.is_listing))
+            pause_s = self._read(state, running.answers(lambda asked: asked == url or self._platform.is_listing(asked)))
             self._note_view(state, running.look(self._platform.SELECTORS, state.num_cards))
             now = time.monotonic()
             if len(state.found) > before or now - renewed > LEASE_S / 3:
@@ -144,7 +130,10 @@ class Searcher:
             if answer.status in (429, 503):
                 pause_s = answer.after_s or PAUSE_INTERVALS / self._recipe.pace.pages_per_s
                 self._pacer.ask("penalise", self._host, pause_s)
+                state.refused = not self._platform.is_listing(answer.url)
                 continue
+            if not self._platform.is_listing(answer.url):
+                continue  # the search page itself
             page = self._platform.parse(answer.url, answer.body)
             state.num_answers += 1
             state.wall = state.wall or page.wall
@@ -177,12 +166,16 @@ class Searcher:
         for selector, number in view.hits.items():
             state.hits[selector] = max(state.hits.get(selector, 0), number)
         state.wall = state.wall or (view.walls[0] if view.walls else "")
+        if urlsplit(view.url).path in self._platform.SELECTORS["login_paths"]:
+            state.wall = "login_wall"
 
     def _over(self, state: _State, quiet_s: float) -> str:
         """The outcome if the search is over, else ''."""
         if state.wall:
             self._pacer.ask("walled", self._host, state.wall, True, state.wall != "soft_block")
             return state.wall
+        if state.refused:
+            return "throttled"
         if self._full(state):
             return "quota"
         if not state.more:

@@ -6,16 +6,18 @@ every number is ours. Axes: T time, H height, W width; luma is uint8 as coded, s
 Where the letter of the text goes wrong, and what is done here:
 - Step 1 calls a frame without contrast (a fade, a black flash) borderless, and step 6 would let such frames vote. They have no
   picture to find, so a frame of nearly one grey does not vote.
-- Steps 2 to 6 judge frame by frame. A dark scene in a wide shot looks like a border in that frame, and a video that is letterboxed
-  for half its time would lose the top and bottom of the other half. So the border of step 6 is held against all frames, and where
+- Steps 2 to 6 judge frame by frame. A dark scene in a wide shot looks like a border in that frame, and a video that is boxed for
+  half its time would lose the top and bottom of the other half. So the border of step 6 is held against all frames, and where
   some show a picture outside it nothing is cut: a wrong cut cannot be repaired later, a missed one can.
+- Bars on all four sides shorten each other's edges, so columns are looked at between the bars above and below, and rows again
+  between those on the left and right.
 - Step 5 folds about the centre, so borders on one side only, or of clearly unequal widths, cannot be found: they stay. So do bars
   with a caption or a logo in them, coloured bars and blurred fills; "black" is read as dark grey at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -29,8 +31,8 @@ FRAMES = FrameNeed(count=16)  # ours: luma at full size, evenly spread over the 
 
 FLAT_HISTOGRAM = 0.004  # step 1: standard deviation of the histogram's 256 shares; bars of a twentieth of the frame reach 0.004
 ONE_GREY = 4.0  # step 1: a frame whose luma deviates less than this has no picture to find
-EDGE_LENGTH = 0.5  # step 4: an edge runs along at least this share of its line, in the mean of both sides when folded
-EDGE_LENGTH_A_SIDE = 0.25  # step 5: and along this share on each side alone
+EDGE_LENGTH = 0.4  # step 4: an edge runs along at least this share of its line, in the mean of both sides when folded
+EDGE_LENGTH_A_SIDE = 0.2  # step 5: and along this share on each side alone
 FOLD_PX = 2  # step 5: how far the two edges may be from mirroring each other
 SOLID_DEVIATION = 8.0  # steps 4 and 5: a strip whose luma deviates less is close to a solid colour
 DARK = 56  # step 5: the mean luma of a border that counts as black
@@ -42,7 +44,7 @@ CONTRADICTED = 0.1  # a border that more than this share of the frames speaks ag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Border:
-    """box: the picture inside. kind: 'none', 'letterbox' (bars above and below), 'pillarbox' (left and right), 'windowbox' (both).
+    """box: the picture inside. kind: 'none', 'letterbox' (above and below), 'pillarbox' (left and right) or 'windowbox' (both).
 
     confidence in [0, 1]: share of the frames with contrast that agree on the box; for 'none' the share that show no border.
     """
@@ -88,10 +90,11 @@ def _frame_border(luma_HW: np.ndarray) -> _Found | None:
         return None
     if histogram_deviation(counts) < FLAT_HISTOGRAM or min(height, width) < 16:
         return _Found((0, 0, width, height), 0.0)
-    binary_HW = binarise(luma_HW, counts)
-    rows_H, columns_W = edge_lengths(binary_HW)
-    top, bottom, upright = fold(rows_H, luma_HW)
-    left, right, level = fold(columns_W, luma_HW.T)
+    rows_HW, columns_HW = sobel(binarise(luma_HW, counts))
+    top, bottom, _ = fold(edge_lengths(rows_HW), luma_HW)
+    upright_WH, luma_WH = cv2.transpose(columns_HW), cv2.transpose(luma_HW)
+    left, right, level = fold(edge_lengths(upright_WH[:, top:bottom]), luma_WH[:, top:bottom])
+    top, bottom, upright = fold(edge_lengths(rows_HW[:, left:right]), luma_HW[:, left:right])
     return _Found((left, top, right, bottom), max(upright, level))
 
 
@@ -115,21 +118,27 @@ def binarise(luma_HW: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return cv2.threshold(luma_HW, float(threshold), 255, cv2.THRESH_BINARY)[1]
 
 
-def edge_lengths(binary_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps 3 and 4, "Sobel edge detection" and "edge analysis": the share of each row and column that is an edge.
-
-    Sobel in the vertical direction finds edges that run along rows, in the horizontal direction those along columns. Entry i
-    answers to the step between line i - 1 and line i; Sobel marks both lines, so the weaker of the two marks is the edge's length.
-    """
+def sobel(binary_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Step 3, "Sobel edge detection": 1 where an edge runs along a row (vertical direction), and where along a column."""
     along_rows = cv2.Sobel(binary_HW, cv2.CV_16S, 0, 1, ksize=3) != 0
     along_columns = cv2.Sobel(binary_HW, cv2.CV_16S, 1, 0, ksize=3) != 0
-    return _between(along_rows.mean(axis=1)), _between(along_columns.mean(axis=0))
+    return along_rows.view(np.uint8), along_columns.view(np.uint8)
 
 
-def _between(marks: np.ndarray) -> np.ndarray:
+def edge_lengths(edges_LM: np.ndarray) -> np.ndarray:
+    """Step 4, "edge analysis": the share of each line that is an edge; entry i answers to the step from line i - 1 to line i.
+
+    Sobel marks both lines beside a step, so the weaker mark is the edge's length.
+    """
+    marks = _line_sums(edges_LM) / edges_LM.shape[1]
     steps = np.minimum(marks, np.roll(marks, 1))
     steps[0] = 0.0
-    return steps
+    return np.asarray(steps)
+
+
+def _line_sums(image_LM: np.ndarray) -> np.ndarray:
+    depth = cv2.CV_32S if image_LM.dtype == np.uint8 else cv2.CV_64F
+    return cv2.reduce(image_LM, 1, cv2.REDUCE_SUM, dtype=depth).ravel()
 
 
 def fold(lengths_L: np.ndarray, luma_LM: np.ndarray) -> tuple[int, int, float]:
@@ -141,25 +150,28 @@ def fold(lengths_L: np.ndarray, luma_LM: np.ndarray) -> tuple[int, int, float]:
     """
     size = len(lengths_L)
     best = (0, size, 0.0)
-    outside_low, outside_high = _strips(luma_LM), _strips(luma_LM[::-1])
-    for low in np.flatnonzero(lengths_L[: size // 2] >= EDGE_LENGTH_A_SIDE):
-        window = np.arange(max(size // 2 + 1, size - low - FOLD_PX), min(size - 1, size - low + FOLD_PX) + 1)
-        if not len(window):
+    lows = np.flatnonzero(lengths_L[: size // 2] >= EDGE_LENGTH_A_SIDE)
+    if not len(lows):
+        return best
+    outside_low, outside_high = _strips(luma_LM), _strips(cv2.flip(luma_LM, 0))
+    for low in map(int, lows):
+        first, last = max(size // 2 + 1, size - low - FOLD_PX), min(size - 1, size - low + FOLD_PX)
+        if first > last:
             continue
-        high = int(window[np.argmax(lengths_L[window])])
+        high = first + int(np.argmax(lengths_L[first : last + 1]))
         length = float(lengths_L[low] + lengths_L[high]) / 2
         if length < EDGE_LENGTH or lengths_L[high] < EDGE_LENGTH_A_SIDE:
             continue
         if outside_low(low) and outside_high(size - high) and _differs(luma_LM, low, high):
-            best = (int(low), high, length)
+            best = (low, high, length)
     return best
 
 
-def _strips(luma_LM: np.ndarray):  # type: ignore[no-untyped-def]
+def _strips(luma_LM: np.ndarray) -> Callable[[int], bool]:
     """A function that tells for a depth whether the strip from the frame's edge to there is close to one dark colour."""
-    lines = luma_LM[: len(luma_LM) // 2]
-    sums = np.cumsum([cv2.sumElems(line)[0] for line in lines])
-    squares = np.cumsum([cv2.norm(np.ascontiguousarray(line), cv2.NORM_L2SQR) for line in lines])
+    half_LM = luma_LM[: len(luma_LM) // 2]
+    sums = np.cumsum(_line_sums(half_LM))
+    squares = np.cumsum(_line_sums(cv2.multiply(half_LM, half_LM, dtype=cv2.CV_32F)))
 
     def solid(depth: int) -> bool:
         number = depth * luma_LM.shape[1]

@@ -1,7 +1,7 @@
 """The last look at a release before it leaves the machine: what must not be in it.
 
-It reads the files that were written, not the code that wrote them: columns against a list of allowed ones, ids against their shape,
-every text against the signs of a user name or a local path, every file against the first bytes of media.
+It reads the files as they were written: columns against a list of allowed ones, ids against their shape, every text against the
+signs of a user name or a local path, every file against the first bytes of media.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HANDLE = re.compile(r"(?<![\w.+-])@\w")  # a user name; before the '@' of an e-m
 JSON_LD_KEY = re.compile(r'"@[a-zA-Z]+"\s*:')  # the keys of Croissant's JSON-LD are no user names
 LOCAL_PATH = re.compile(r"(?:^|[\s\"'=(\[,`])(?:/(?:[\w.+-]+/)+|[A-Za-z]:\\|~/|file:/)", re.MULTILINE)
 MEDIA = (
-    (4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"RIFF"), (0, b"OggS"), (0, b"fLaC"), (0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xf1"),
-    (0, b"\xff\xd8\xff"), (0, b"\x89PNG"), (0, b"GIF8"),
+    (4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"RIFF"), (0, b"OggS"), (0, b"fLaC"), (0, b"ID3"), (0, b"\xff\xfb"),
+    (0, b"\xff\xf1"), (0, b"\xff\xd8\xff"), (0, b"\x89PNG"), (0, b"GIF8"),
 )  # fmt: skip
 PLAIN = (pa.types.is_string, pa.types.is_integer, pa.types.is_floating)
 
@@ -78,9 +78,7 @@ def _scan_parquet(file: Path, path: str, *, captions: bool) -> None:
             raise BadInput(f"{path} in the release has the column {field.name!r}, which is not among what may be published")
         plain = field.type.value_type if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type) else field.type
         if not any(is_kind(plain) for is_kind in PLAIN):
-            raise BadInput(
-                f"{path} in the release has the column {field.name!r} of type {field.type}; only text and numbers may be published"
-            )
+            raise BadInput(f"{path} in the release has the column {field.name!r} of type {field.type}, neither text nor numbers")
         texts += [field.name] if pa.types.is_string(plain) else []
     for batch in source.iter_batches(65536, columns=texts):
         for name in texts:

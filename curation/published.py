@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ OPAQUE = r"[cs][0-9a-f]{20}"  # 80 bits: no two of a million clips meet
 MEASURE = "measure_"
 METADATA = (
     ("clip_id", pa.string()), ("song_id", pa.string()), ("words", pa.list_(pa.string())), ("duration_s", pa.float64()),
-    ("start_s", pa.float64()), ("end_s", pa.float64()), ("fps", pa.float64()), ("width_px", pa.int64()), ("height_px", pa.int64()),
-    ("box_left_px", pa.int64()), ("box_top_px", pa.int64()), ("box_width_px", pa.int64()), ("box_height_px", pa.int64()),
+    ("start_s", pa.float64()), ("end_s", pa.float64()), ("fps", pa.float64()), ("width_px", pa.int64()),
+    ("height_px", pa.int64()), ("box_left_px", pa.int64()), ("box_top_px", pa.int64()), ("box_width_px", pa.int64()),
+    ("box_height_px", pa.int64()),
 )  # fmt: skip
 SPLITS = (("clip_id", pa.string()), ("song_id", pa.string()), ("grouped_by", pa.string()))
 IDS = (("clip_id", pa.string()), ("platform", pa.string()), ("post_id", pa.string()), ("track_id", pa.string()))
@@ -36,7 +37,7 @@ FEATURES = ("clip_id", "hop_s", "start_s", "num_steps", "dim", "values")
 
 
 class Opaque:
-    """Ids that say nothing: keyed hashes of our own. The key stays in the run folder, so that ids are the same in every release."""
+    """Ids that say nothing: keyed hashes. The key stays in the run folder, so that the ids are the same in every release."""
 
     def __init__(self, run: RunFolder) -> None:
         path = run.path / KEY_FILE
@@ -140,14 +141,12 @@ def ids(rows: list[tuple[Clip, Post | None]], opaque: Opaque) -> pa.Table:
     return pa.Table.from_pylist(dicts, schema=pa.schema(IDS))
 
 
-def write_features(
-    run: RunFolder, name: str, part_of: Mapping[str, str], path_of: Callable[[str], Path], opaque: Opaque
-) -> dict[str, int]:
-    """Streams the table features_NAME into one Parquet file a part; part_of: clip_id -> public part. Returns rows a part.
+def write_features(run: RunFolder, table_name: str, part_of: Mapping[str, str], folder: Path, opaque: Opaque) -> dict[str, int]:
+    """Streams a table of features into one Parquet file a part; part_of: clip_id -> public part. Returns rows a part.
 
     `values` becomes a fixed-size list where all clips have the same T x D.
     """
-    sources = run.table_parts(f"features_{name}")
+    sources = run.table_parts(table_name)
     sizes = {size for source in sources for size in _sizes(source)}
     values_type = pa.list_(pa.float32(), sizes.pop() if len(sizes) == 1 else -1)
     writers: dict[str, Shard] = {}
@@ -158,7 +157,7 @@ def write_features(
             where = [part_of.get(clip_id) for clip_id in table["clip_id"].to_pylist()]
             for part in sorted({part for part in where if part}):
                 rows = _feature_rows(table.filter(pa.array([w == part for w in where])), values_type, opaque)
-                writers.setdefault(part, Shard(path_of(part))).add(rows)
+                writers.setdefault(part, Shard(folder / f"{part}.parquet")).add(rows)
     finally:
         for shard in writers.values():
             shard.close()
@@ -199,7 +198,7 @@ class Shard:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self.path, group.schema, compression="zstd")
         rows = max(1, int(group.num_rows * ROW_GROUP_BYTES / max(group.nbytes, 1)))
-        self._writer.write_table(group, row_group_size=min(rows, group.num_rows))
+        self._writer.write_table(group, row_group_size=rows)
 
     def close(self) -> None:
         if self._waiting:

@@ -1,7 +1,7 @@
 """The spectral front end that the features and filters of the sound share: finite waves, STFT, mel banks, decibels, medians.
 
-Axes: N samples, T frames, F frequency bins, M mel bands. Frames are rows, so one frame lies together in memory.
-Waves are float32 mono in [-1, 1]. The conventions are those of librosa 0.11 (tests compare with it) unless a docstring says otherwise.
+Axes: N samples, T frames, F frequency bins, M mel bands. Frames are rows, so one frame lies together in memory. Waves are
+float32 mono in [-1, 1]. The conventions are those of librosa 0.11 (tests compare with it) unless a docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ def hann(length: int) -> np.ndarray:
     return scipy.signal.get_window("hann", length, fftbins=True).astype(np.float32)
 
 
-def frames_TN(wave: np.ndarray, length: int, hop: int) -> np.ndarray:
+def framed(wave: np.ndarray, length: int, hop: int) -> np.ndarray:
     """Overlapping frames as a read-only view; the wave is at least `length` long."""
     return np.lib.stride_tricks.sliding_window_view(wave, length)[::hop]
 
 
-def stft_TF(wave: np.ndarray, n_fft: int, hop: int, window: np.ndarray | None = None) -> np.ndarray:
+def stft(wave: np.ndarray, n_fft: int, hop: int, window: np.ndarray | None = None) -> np.ndarray:
     """Complex64 spectra of frames centred on t * hop; zeros stand before and after the wave. window: periodic Hann if None."""
     padded = np.pad(wave, n_fft // 2)
     window = hann(n_fft) if window is None else window
-    return scipy.fft.rfft(frames_TN(padded, n_fft, hop) * window, axis=1)
+    return scipy.fft.rfft(framed(padded, n_fft, hop) * window, axis=1)
 
 
 def istft(spectra_TF: np.ndarray, hop: int, length: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def _overlap_add(frames: np.ndarray, hop: int) -> np.ndarray:
 
 
 @lru_cache
-def mel_bank_FM(
+def mel_bank(
     hz: int, n_fft: int, num_mels: int, *, low_hz: float = 0.0, high_hz: float | None = None, htk: bool = False
 ) -> np.ndarray:
     """Triangular mel filters, float32 of shape (n_fft // 2 + 1, num_mels).
@@ -124,7 +124,8 @@ def decibels(power: np.ndarray, *, relative: bool = False, range_db: float = 80.
 
 
 def running_median(values: np.ndarray, size: int) -> np.ndarray:
-    """Median over `size` (odd) neighbours along the last axis, edges mirrored; equal to scipy.ndimage.median_filter along that axis.
+    """Median over `size` (odd) neighbours along the last axis, edges mirrored; equal to scipy.ndimage.median_filter along
+    that axis.
 
     All rows go through SciPy's one-dimensional filter as one long row: 7 times faster than its two-dimensional one.
     """
@@ -133,9 +134,11 @@ def running_median(values: np.ndarray, size: int) -> np.ndarray:
     return scipy.ndimage.median_filter(padded.ravel(), size=size).reshape(padded.shape)[:, half : half + values.shape[1]]
 
 
-def vggish_log_mel_TM(wave: np.ndarray) -> np.ndarray:
-    """Log-mel frames of a 16 kHz wave as VGGish reads them (Hershey 2017): 25 ms periodic Hann every 10 ms, FFT of 512, magnitudes,
-    64 HTK mel bands of 125 to 7500 Hz, ln(x + 0.01). Frames are not centred; a wave under 25 ms is padded to one frame."""
+def vggish_log_mel(wave: np.ndarray) -> np.ndarray:
+    """Log-mel frames of a 16 kHz wave as VGGish reads them (Hershey 2017): 25 ms periodic Hann every 10 ms, FFT of 512,
+    magnitudes, 64 HTK mel bands of 125 to 7500 Hz, ln(x + 0.01). Frames are not centred; a wave under 25 ms is padded to
+    one frame.
+    """
     padded = np.pad(wave, (0, max(0, 400 - len(wave))))
-    magnitudes = np.abs(scipy.fft.rfft(frames_TN(padded, 400, 160) * hann(400), n=512, axis=1))
-    return np.log(magnitudes @ mel_bank_FM(16_000, 512, 64, low_hz=125.0, high_hz=7500.0, htk=True) + 0.01)
+    magnitudes = np.abs(scipy.fft.rfft(framed(padded, 400, 160) * hann(400), n=512, axis=1))
+    return np.log(magnitudes @ mel_bank(16_000, 512, 64, low_hz=125.0, high_hz=7500.0, htk=True) + 0.01)

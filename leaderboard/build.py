@@ -16,39 +16,13 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from leaderboard import charts, dataset, export, published, table, text
+from leaderboard import audit, charts, dataset, export, glossary, published, table, text
 from svmbench import __version__
 from svmbench.errors import BadInput
 from svmbench.records import Score
 from svmbench.store import RunFolder, write_atomically
 
 Ranks = dict[tuple[str, str], charts.RankList]
-CHECKS = {  # what a failed check means for the reader; other names are shown as they are
-    "batch_invariance": "an item's embedding changes with the items that share its batch, so the score may rest on their order",
-    "order_invariance": "the score changes when videos and music are read in another order",
-    "constant_scorer": "many candidates get the same similarity; the ranks are mostly ties",
-    "ties": "more than one query in a hundred has its right item tied with wrong ones",
-    "finite": "similarities that are not finite",
-    "shuffled": "a model trained on shuffled pairs is still above chance, so something other than the pairing is measured",
-    "recall_linear": "recall grows in proportion to K, as if a group were found and guessed inside",
-    "split": "the parts of the split share songs",
-}
-GLOSSARY = {
-    "Recall@K (R@K)": "Share of the queries with at least one right item among the first K candidates. The field's name for the hit rate; "
-    "not the share of all right items found. Candidates with equal similarity count in random order.",
-    "MedR, MeanR": "Median and mean over the queries of the rank of the first right item. 1 is best.",
-    "MRR": "Mean reciprocal rank: the mean of 1 / rank of the first right item. 1 is best.",
-    "Query, gallery": "The item asked about, and the candidates that are ranked for it. Video → music: a clip asks, the songs are "
-    "ranked, each song once. Music → video: a song asks, the clips are ranked.",
-    "Chance": "What a ranking that knows nothing gives on the same queries and gallery; computed, not typed.",
-    "± and small figures": "95 % interval from drawing the test songs again with replacement (clips of one song are not independent): half its "
-    "width for shares, both ends for ranks. With several seeds, the mean of their intervals.",
-    "Seeds, sd": "How many times training was repeated, and the standard deviation of R@10 between the repeats. It is noise of its own, "
-    "not part of the interval.",
-    "Control": "A model trained on shuffled pairs. It must fall back to chance; if it does not, something leaks.",
-    "Interval overlap": "Two rows whose intervals overlap are not told apart by this page. Overlap is a cautious rule: "
-    "a paired test can separate rows that it leaves together.",
-}
 
 
 def build(runs: list[RunFolder], out: Path) -> Path:
@@ -63,7 +37,7 @@ def build(runs: list[RunFolder], out: Path) -> Path:
         if not found:
             raise BadInput(f"no scores in {path}; run svmbench run-baselines {path} first")
     boards = table.tables(score for found in scores.values() for score in found)
-    papers = published.tables(published.load())
+    papers = audit.audit(published.tables(published.load()))
     rows = export.flat_rows(boards)
     files = {
         "leaderboard.csv": export.to_csv(rows),
@@ -120,17 +94,17 @@ def read_ranks(run: RunFolder, direction: str) -> Ranks:
 
 
 def page(boards: Sequence[table.Table], papers: Sequence[published.PrintedTable], runs: Sequence[Mapping[str, Any]]) -> str:
-    """The HTML. Everything from outside goes through autoescape and text.shown; style and script are inlined and named by hash."""
+    """The HTML. What comes from outside passes text.shown and autoescape; style and script are inlined and allowed by hash."""
     here = resources.files("leaderboard")
     css, js = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     env = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    env.filters.update(shown=text.shown, slug=slug)
+    env.filters.update(shown=text.shown, lines=text.lines, slug=slug)
     template = env.from_string(here.joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         css=Markup(css), js=Markup(js), css_hash=_hash(css), js_hash=_hash(js), version=__version__,
         boards=[_board(t, runs) for t in boards], datasets=_by_dataset(boards), papers=_by_paper(papers), runs=runs,
-        text=text, charts=charts, flags=published.FLAGS, glossary=GLOSSARY, checks=_failed(boards), apart=_why_apart(boards),
-        num_figures=sum(len(r.figures) for p in papers for r in p.rows), chance=published_chance,
+        text=text, charts=charts, flags=_flags(papers), terms=glossary.TERMS, checks=_failed(boards), apart=_why_apart(boards),
+        num_figures=sum(len(r.figures) for p in papers for r in p.rows), chance=published_chance, findings=findings,
     )  # fmt: skip
 
 
@@ -181,10 +155,30 @@ def published_chance(paper: published.PrintedTable, metric: str) -> str:
     return f"{100 * int(metric.partition('@')[2]) / paper.pool_size:.2f}" if metric.startswith("recall@") else ""
 
 
+def findings(paper: published.PrintedTable) -> dict[str, list[tuple[str, str]]]:
+    """The audit of a printed table by kind of flag: (systems, what was found), equal findings together.
+
+    'chance' is left out: its figures are dotted in the table, and chance stands in the row above.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in paper.rows:
+        for flag in row.flags:
+            name = f"{row.system}, {row.setting}" if row.setting else row.system
+            if flag.kind != "chance":
+                found.setdefault(flag.kind, {}).setdefault(flag.text, []).append(name)
+    return {kind: [(" / ".join(names), words) for words, names in texts.items()] for kind, texts in found.items()}
+
+
+def _flags(papers: Sequence[published.PrintedTable]) -> dict[str, str]:
+    """The marks that occur, with what they mean."""
+    found = {flag.kind for paper in papers for row in paper.rows for flag in row.flags}
+    return {kind: meaning for kind, meaning in glossary.FLAGS.items() if kind in found}
+
+
 def _failed(boards: Sequence[table.Table]) -> dict[str, str]:
     """The failed checks of all rows with what they mean."""
     names = sorted({check for board in boards for row in board.rows for check in row.checks})
-    return {name: CHECKS.get(name.partition(":")[0], "an integrity check of this name failed for the row") for name in names}
+    return {name: glossary.CHECKS.get(name, glossary.OTHER_CHECK) for name in names}
 
 
 def _why_apart(boards: Sequence[table.Table]) -> list[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from leaderboard import text
-from leaderboard.table import CHANCE, HEADLINE, Row, Table
+from leaderboard.table import CHANCE, HEADLINE, MEASURED, Row, Table
 
 WIDTH = 460  # of every chart, in its own units; a phone shows it at about 0.8
 STYLES = 6  # lines with their own colour and dash
@@ -65,6 +66,10 @@ def _line(x1: float, y1: float, x2: float, y2: float, cls: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{cls}"/>'
 
 
+def _bar(x: float, base: float, wide: float, tall: float) -> str:
+    return f'<rect x="{x:.1f}" y="{base - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}" class="bar"/>'
+
+
 def nice_step(top: float, steps: int = 5) -> float:
     """A step of 1, 2 or 5 times a power of ten that divides 0 to top into at most `steps` parts or so."""
     raw = max(top, 1e-9) / steps
@@ -87,12 +92,14 @@ def intervals(table: Table, metric: str = HEADLINE) -> Markup:
     for i in range(round(limit / step) + 1):
         x = place(i * step / 100)
         parts += [_line(x, top, x, bottom, "grid"), _text(x, bottom + 15, f"{i * step:g}", "tick", "middle")]
-    chance = next((row.cells[metric].value for row in rows if row.group == CHANCE), None)
+    chance = table.chance.cells[metric].value if table.chance else None
     if chance is not None:
         parts.append(_line(place(chance), top, place(chance), bottom, "chance-line"))
     for i, row in enumerate(rows):
         parts += _interval(row, metric, top + pitch * (i + 0.5), place, left, right)
-    parts.append(_text((left + right) / 2, bottom + 32, f"{text.metric(metric)} in percent, with 95 % interval", "axis", "middle"))
+    parts.append(
+        _text((left + right) / 2, bottom + 32, f"{text.metric(metric)} in percent, with 95 % interval", "axis", "middle")
+    )
     words = "; ".join(
         f"{text.shown(row.name)} {text.number(metric, row.cells[metric].value)}, {text.ends(metric, row.cells[metric])}"
         for row in rows
@@ -119,8 +126,8 @@ def cutoffs(gallery: int, number: int = 40) -> list[int]:
 
 def curves(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup:
     """Recall at every cut-off, on a logarithmic axis: chance, and the first STYLES measured rows that have ranks."""
-    rows = [r for r in table.rows if (r.baseline, r.variant) in ranks and r.group in (CHANCE, "measured")]
-    chosen = [r for r in rows if r.group == CHANCE][:1] + [r for r in rows if r.group != CHANCE][:STYLES]
+    rows = [*table.group(CHANCE)[:1], *table.group(MEASURED)]
+    chosen = [r for r in rows if (r.baseline, r.variant) in ranks][: STYLES + 1]
     if len(chosen) < 2:
         return Markup("")
     left, right, top, bottom = 40.0, WIDTH - 14.0, 10.0, 220.0
@@ -129,7 +136,10 @@ def curves(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup:
     y_of = lambda share: bottom - (bottom - top) * share
     parts = []
     for share in (0, 0.25, 0.5, 0.75, 1):
-        parts += [_line(left, y_of(share), right, y_of(share), "grid"), _text(left - 6, y_of(share) + 4, f"{100 * share:g}", "tick", "end")]
+        parts += [
+            _line(left, y_of(share), right, y_of(share), "grid"),
+            _text(left - 6, y_of(share) + 4, f"{100 * share:g}", "tick", "end"),
+        ]
     for k in [k for k in (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 100000) if k <= points[-1]]:
         parts += [_line(x_of(k), bottom, x_of(k), bottom + 4, "grid"), _text(x_of(k), bottom + 17, f"{k}", "tick", "middle")]
     parts.append(_text((left + right) / 2, bottom + 34, "K: how many of the first candidates are looked at", "axis", "middle"))
@@ -147,32 +157,35 @@ def curves(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup:
 
 def histogram(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup:
     """Where the right item lands: for each row a histogram of the ranks, in bins that double, over chance."""
-    rows = [r for r in table.rows if (r.baseline, r.variant) in ranks and r.group == "measured"][:STYLES]
+    rows = [r for r in table.rows if (r.baseline, r.variant) in ranks and r.group == MEASURED][:STYLES]
     if not rows:
         return Markup("")
     edges = [2**i for i in range(math.ceil(math.log2(table.key.gallery_size + 1)))] + [table.key.gallery_size + 1]
     edges = sorted(set(edges))
-    chance = next((r for r in table.rows if r.group == CHANCE and (r.baseline, r.variant) in ranks), None)
-    random = _bins(ranks[chance.baseline, chance.variant], edges) if chance else None
+    chance = ranks.get((table.chance.baseline, table.chance.variant)) if table.chance else None
+    random = _bins(chance, edges) if chance else None
     bins = [_bins(ranks[r.baseline, r.variant], edges) for r in rows]
     left, pitch, height = 142.0, 50.0, 38.0
     wide = (WIDTH - 14.0 - left) / (len(edges) - 1)
-    most = max(max(b) for b in bins)
+    most = max(max(b) for b in [*bins, random or [0.0]])
     parts = []
     for i, (row, shares) in enumerate(zip(rows, bins, strict=True)):
         base = 8 + pitch * i + height
         parts.append(_text(left - 10, base - height / 2 + 4, text.shown(row.name, 22), "name", "end"))
         parts.append(_line(left, base, WIDTH - 14, base, "grid"))
         for j, share in enumerate(shares):
-            tall = height * share / most
-            parts.append(f'<rect x="{left + wide * j + 1:.1f}" y="{base - tall:.1f}" width="{wide - 2:.1f}" height="{tall:.1f}" class="bar"/>')
+            parts.append(_bar(left + wide * j + 1, base, wide - 2, height * share / most))
             if random:
-                y = base - min(height, height * random[j] / most)
+                y = base - height * random[j] / most
                 parts.append(_line(left + wide * j + 1, y, left + wide * (j + 1) - 1, y, "chance-line"))
     bottom = 8 + pitch * len(rows) - 4
-    for j, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
+    for j, (a, b) in enumerate(pairwise(edges)):
         parts.append(_text(left + wide * (j + 0.5), bottom + 10, f"{a}" if b - a == 1 else f"{a}+", "tick", "middle"))
-    parts.append(_text((left + WIDTH - 14) / 2, bottom + 28, "rank of the right item (each bin is twice as wide)", "axis", "middle"))
+    parts.append(
+        _text(
+            (left + WIDTH - 14) / 2, bottom + 28, "rank of the right item, in bins that double; dashed: chance", "axis", "middle"
+        )
+    )
     words = "; ".join(f"{text.shown(r.name)}: {100 * b[0]:.0f} % at rank 1" for r, b in zip(rows, bins, strict=True))
     return _svg(bottom + 34, f"Histogram of ranks. {words}", parts)
 
@@ -180,7 +193,7 @@ def histogram(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup
 def _bins(ranks: RankList, edges: list[int]) -> list[float]:
     """Share of the queries whose first positive has a rank in each bin, the tied in random order."""
     inside = [0.0 if e == 1 else ranks.recall([e - 1])[0] for e in edges]
-    return [b - a for a, b in zip(inside, inside[1:], strict=False)]
+    return [b - a for a, b in pairwise(inside)]
 
 
 def bars(values: Mapping[str, int], label: str, axis: str) -> Markup:
@@ -193,7 +206,7 @@ def bars(values: Mapping[str, int], label: str, axis: str) -> Markup:
     for i, (name, number) in enumerate(values.items()):
         x, tall = left + wide * i, (bottom - top) * number / max(most, 1)
         gap = min(3.0, wide / 6)
-        parts.append(f'<rect x="{x + gap:.1f}" y="{bottom - tall:.1f}" width="{wide - 2 * gap:.1f}" height="{tall:.1f}" class="bar"/>')
+        parts.append(_bar(x + gap, bottom, wide - 2 * gap, tall))
         parts.append(_text(x + wide / 2, bottom + 16, name, "tick", "middle"))
         parts.append(_text(x + wide / 2, bottom - tall - 5, number, "value", "middle"))
     parts.append(_text((left + right) / 2, bottom + 34, axis, "axis", "middle"))
@@ -210,3 +223,10 @@ def duration_bins(durations_s: Sequence[float], bins: int = 8) -> dict[str, int]
     first, last = math.floor(low / step), math.floor(high / step)
     counts = np.bincount([math.floor(d / step) - first for d in durations_s], minlength=last - first + 1)
     return {f"{(first + i) * step:g}": int(n) for i, n in enumerate(counts)}
+
+
+def reuse_bins(reuse: Mapping[int, int], most: int = 8) -> dict[str, int]:
+    """Songs by the number of clips that share them: 1, 2, ... and the rest together."""
+    found = {str(n): reuse.get(n, 0) for n in range(1, min(max(reuse, default=0), most) + 1)}
+    rest = sum(number for n, number in reuse.items() if n > most)
+    return {**found, f"> {most}": rest} if rest else found

@@ -1,4 +1,4 @@
-"""What a run's own tables say about its dataset: how many posts were seen, kept and left out, and how clips, songs and splits look."""
+"""What a run's own tables say about its dataset: posts seen, kept and left out; clips, songs and splits."""
 
 from __future__ import annotations
 
@@ -35,11 +35,15 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Counts of one run. drops: (stage, kind, reason, number), most frequent first. reuse[n]: songs that n clips share."""
+    """Counts of one run. num_waiting: posts that are neither a clip nor left out yet. reuse[n]: songs that n clips share.
+
+    drops: (stage, kind, reason, number), most frequent first.
+    """
 
     run: str
     num_posts: int
     num_seen: int
+    num_waiting: int
     drops: tuple[tuple[str, str, str, int], ...]
     durations_s: tuple[float, ...]
     num_clips: int
@@ -70,10 +74,13 @@ def describe(run: RunFolder) -> Dataset:
     reuse = Counter(Counter(c.song_id for c in clips).values())
     song_of = {c.clip_id: c.song_id for c in clips}
     total = sum(len(s.clip_ids) for s in splits)
+    dropped = {d.id for d in drops}
+    seen = len(ids | {d.id for d in drops if d.stage in ("search", "fetch")})
     return Dataset(
         run=run.path.name,
         num_posts=len(ids),
-        num_seen=len(ids | {d.id for d in drops if d.stage in ("search", "fetch")}),
+        num_seen=seen,
+        num_waiting=max(0, seen - len(dropped) - len({c.post_id for c in clips})) if ids else 0,
         drops=tuple((*key, number) for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         durations_s=tuple(c.end_s - c.start_s for c in clips),
         num_clips=len(clips),

@@ -66,11 +66,12 @@ def to_markdown(tables: Sequence[Table]) -> str:
     lines = ["# Measured by svmbench", ""]
     for table in tables:
         key = table.key
+        heads = ["baseline", *map(text.metric, table.metrics), "seeds", "parameters", "time", "device", "failed checks"]
         lines += [
             f"## {text.markdown(key.dataset)}: {text.direction(key.direction)}", "",
             f"Revision {text.markdown(key.revision)}, split {text.markdown(key.split)}, {key.num_queries} queries, "
             f"gallery of {key.gallery_size}. Recalls in percent; ± is half of the 95 % interval over songs.", "",
-            "| baseline | " + " | ".join(text.metric(m) for m in table.metrics) + " | seeds | parameters | time | device | failed checks |",
+            "| " + " | ".join(heads) + " |",
             "|---|" + "---:|" * len(table.metrics) + "---:|---:|---:|---|---|",
         ]  # fmt: skip
         for row in table.rows:

@@ -17,6 +17,7 @@ from svmbench.records import V2M, Score
 CHANCE, MEASURED, CONTROL = "chance", "measured", "control"
 METRICS = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank", "mean_rank", "mrr")
 LOWER_IS_BETTER = {"median_rank", "mean_rank"}
+ONE_SIDED = {"mean_embedding"}  # baselines that rank without looking at the query: controls too
 HEADLINE = "recall@10"  # of charts and of the order of rows; ours
 
 
@@ -36,7 +37,7 @@ class Key:
 class Cell:
     """One metric of one row, over its seeds.
 
-    value: mean over seeds. low, high: mean ends of the seeds' 95 % intervals, which tell how much the choice of test songs matters.
+    value: mean over seeds. low, high: mean ends of the seeds' 95 % intervals, the noise of the choice of test songs.
     sd: standard deviation over seeds, None for one seed. mark: 'best', 'near' (its interval overlaps that of the best) or ''.
     """
 
@@ -66,12 +67,15 @@ class Row:
     @property
     def name(self) -> str:
         """Baseline, and the variant where it has one."""
-        return self.baseline if self.variant in ("", "default", self.baseline) else f"{self.baseline} · {self.variant}"
+        return self.baseline if self.variant in ("", "default", "expected") else f"{self.baseline} · {self.variant}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows that may be compared, chance first, then by falling Recall@10, controls last."""
+    """Rows that may be compared, chance first, then by falling Recall@10, controls last.
+
+    The first chance row is the exact expectation where the run has one; a single random draw comes after it.
+    """
 
     key: Key
     metrics: tuple[str, ...]
@@ -79,6 +83,11 @@ class Table:
 
     def group(self, name: str) -> list[Row]:
         return [row for row in self.rows if row.group == name]
+
+    @property
+    def chance(self) -> Row | None:
+        """The row that the others are held against."""
+        return next(iter(self.group(CHANCE)), None)
 
 
 def tables(scores: Iterable[Score]) -> list[Table]:
@@ -111,14 +120,18 @@ def _table(key: Key, scores: list[Score]) -> Table:
     present = {score.metric for score in scores}
     metrics = (*(m for m in METRICS if m in present), *sorted(present - set(METRICS)))
     rows = [_row(group, found, metrics) for (group, *_), found in by_row.items()]
-    rows.sort(key=lambda row: ((CHANCE, MEASURED, CONTROL).index(row.group), -_headline(row), row.name))
+    rows.sort(key=_place)
     return Table(key=key, metrics=metrics, rows=tuple(_marked(rows, metrics)))
 
 
 def _group(score: Score) -> str:
     if score.baseline == "chance":
         return CHANCE
-    return CONTROL if "shuffled" in score.variant else MEASURED
+    return CONTROL if "shuffled" in score.variant or score.baseline in ONE_SIDED else MEASURED
+
+
+def _place(row: Row) -> tuple[int, bool, float, str]:
+    return (CHANCE, MEASURED, CONTROL).index(row.group), row.variant == "random", -_headline(row), row.name
 
 
 def _headline(row: Row) -> float:

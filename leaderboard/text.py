@@ -1,4 +1,4 @@
-"""How names and numbers are written on the page, in Markdown and in CSV. Names come from outside: they are text and nothing else."""
+"""How names and numbers are written on the page, in Markdown and in CSV. Names come from outside: text and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def number(name: str, value: float | None) -> str:
 
 def interval(name: str, cell: Cell) -> str:
     """The 95 % interval in small: half of its width for shares, both ends for ranks, which are skewed."""
-    if cell.low is None or cell.high is None or cell.value is None:
+    if cell.low is None or cell.high is None or cell.value is None or cell.low == cell.high:
         return ""
     if name in LOWER_IS_BETTER:
         return f"{cell.low:.0f}{DASH}{cell.high:.0f}"
@@ -83,3 +83,10 @@ def spreadsheet(value: object) -> object:
 def markdown(value: object) -> str:
     """A Markdown table cell: no markup, no link, no break."""
     return "".join(f"\\{c}" if c in "\\|`*_[]<>#!~&$()" else c for c in shown(value)) or DASH
+
+
+def lines(value: str, limit: int = 2000) -> str:
+    """A longer text, line by line harmless; at most `limit` lines."""
+    found = value.split("\n")
+    more = [f"… {len(found) - limit} more lines in settings.json"] if len(found) > limit else []
+    return "\n".join([*(shown(line, 400) for line in found[:limit]), *more])

@@ -171,7 +171,7 @@ def _persist(attempt: Callable[[], str], stage: Stage, repo: str, endpoint: str)
     for number in range(1, ATTEMPTS + 1):
         try:
             return attempt()
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # the HTTP library has a tree of its own; what _failure does not know is raised again
             failure = _failure(error)
             if failure is None:
                 raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from svmbench.errors import BadInput, MissingExtra
+from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of, settle
@@ -15,6 +16,7 @@ from svmbench.recipe import Recipe
 from svmbench.store import RunFolder
 
 RUNS = Path("runs")
+REHEARSAL = "rehearsal"  # publish --to rehearsal
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,66 @@ def leaderboard_job(runs: list[RunFolder], out: Path) -> Path:
     import leaderboard.build
 
     return leaderboard.build.build(runs, out)
+
+
+def publish_job(
+    run: RunFolder,
+    out: Path | None,
+    repo: str | None,
+    to: str | None,
+    progress: Progress,
+    *,
+    private: bool = False,
+    tag: str | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Writes the release folder, and pushes it where a repository was named; returns what to tell the user.
+
+    to='rehearsal' pushes to a loopback Hub that is forgotten afterwards. The ids of the posts go to REPO-ids, which is gated.
+    """
+    with extra("hub"):
+        import curation.release
+        from svmbench import hub, hubsim
+    if to and not repo:
+        raise BadSettings("--to needs --repo OWNER/NAME")
+    version = (tag or "v1.0.0").removeprefix("v")
+    release = curation.release.write_release(recipe_of(run), run, out or run.path / "release", version=version)
+    facts: dict[str, Any] = {
+        "release": release.folder,
+        "configs": ", ".join(release.configs),
+        "size": f"{release.num_bytes / 2**20:.1f} MiB",
+    }
+    facts |= {"warning": "; ".join(release.warnings)} if release.warnings else {}
+    if not repo:
+        return facts
+    with ExitStack() as stack:
+        if to == REHEARSAL:
+            to = stack.enter_context(hubsim.serve()).endpoint
+        for folder, name in ((release.folder, repo), (release.ids_folder, f"{repo}-ids")):
+            sha = hub.push(folder, name, endpoint=to, private=private, tag=tag, dry_run=dry_run, progress=progress)
+            facts[f"commit of {name}"] = sha or "none: this was a dry run"
+    note(run, f"publish --repo {repo}" + (f" --to {to}" if to else ""))
+    return facts
+
+
+def baselines_job(
+    run: RunFolder,
+    fleet: Fleet,
+    progress: Progress,
+    *,
+    names: tuple[str, ...] = (),
+    seeds: int = 1,
+    folds: int | None = None,
+    shuffle_pairs: bool = False,
+) -> None:
+    with extra("bench"):
+        import benchmarks.run
+    note(run, "run-baselines")
+    benchmarks.run.run_baselines(run, fleet, progress, names=names, seeds=seeds, folds=folds, shuffle_pairs=shuffle_pairs)
+
+
+def import_job(file: Path, run: RunFolder, progress: Progress, *, window_s: float | None = None) -> None:
+    with extra("bench"):
+        import benchmarks.importer
+    benchmarks.importer.import_features(file, run, window_s=window_s, progress=progress)
+    note(run, f"import-features {file.name}" + (f" --window {window_s:g}" if window_s else ""))

@@ -1,8 +1,8 @@
 """Chance, computed and never typed.
 
-`expected` gives every item the same embedding: all candidates tie, and as the metrics are expectations under a random order of the
-tied, its row is the exact value of a scorer that knows nothing. `random` gives every item a random embedding drawn from a hash
-of its own inputs: one draw of such a scorer, with the spread that a real run has.
+`expected` gives every item the same embedding: all candidates tie, and as the metrics are expectations under a random order of
+the tied, its row is the exact value of a scorer that knows nothing. `random` gives every item a random embedding drawn from a
+hash of its own inputs: one draw of such a scorer, with the spread that a real run has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from benchmarks.data import Pairs
 from svmbench.settings import setting
@@ -48,7 +48,7 @@ class Chance:
             first[:, 0] = 1.0
             return first
         rows = [self._random(row.tobytes(), side) for row in x_BV.cpu().numpy()]
-        return F.normalize(torch.from_numpy(np.asarray(rows, np.float32)), dim=-1).to(x_BV.device)
+        return functional.normalize(torch.from_numpy(np.asarray(rows, np.float32)), dim=-1).to(x_BV.device)
 
     def _random(self, row: bytes, side: str) -> np.ndarray:
         digest = hashlib.blake2b(row, key=f"{side} {self.seed}".encode(), digest_size=8).digest()

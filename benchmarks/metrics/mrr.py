@@ -1,6 +1,7 @@
 """MRR: the mean over queries of 1 / rank of the best positive. Tied candidates count with the exact expectation of 1 / rank.
 
-With t wrong and m right ones tied after b better candidates, P(first positive at place b + j) = C(t + m - j, m - 1) / C(t + m, m).
+With t wrong and m right ones tied after b better candidates, P(first positive at place b + j) = C(t + m - j, m - 1) / C(t + m,
+m).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""One file a platform; the file name is the name that a recipe uses. Here: what such a file must have, and the rows it deals in."""
+"""One file a platform; the file name is the name that a recipe uses. Here: what such a file must have, the rows it deals in,
+and the rules of the recipe that can be judged from them."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from svmbench.errors import Failure
+from svmbench.recipe import Search
+
+ROUNDING_S = 0.5  # platforms give whole seconds; the exact limits are the curation's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One answer of the search as the page itself fetched it. more=False is the explicit end; wall names an obstacle ('captcha')."""
+    """One answer of the search as the page itself fetched it. more=False is the explicit end; wall is an obstacle ('captcha')."""
 
     candidates: tuple[Candidate, ...] = ()
     more: bool = True
@@ -30,7 +34,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What a post's own page says. author_key is the platform's stable id of the uploader; it leaves the worker only as a hash."""
+    """What a post's own page says. author_key is the platform's id of the uploader; it leaves the worker only as a hash."""
 
     post_id: str
     likes: int
@@ -82,3 +86,14 @@ class Platform(Protocol):
 
     def classify(self, error: BaseException) -> Failure:
         """Why a fetch failed."""
+
+
+def refuse(candidate: Candidate, search: Search) -> tuple[str, float | None]:
+    """(reason, value) if a rule of the recipe refuses the post, else ('', None). A rounded like count refuses nothing."""
+    if candidate.likes_exact and candidate.likes is not None and candidate.likes < search.likes_min:
+        return "too_few_likes", float(candidate.likes)
+    if candidate.duration_s is not None and candidate.duration_s + ROUNDING_S < search.duration_min_s:
+        return "too_short", candidate.duration_s
+    if candidate.duration_s is not None and candidate.duration_s - ROUNDING_S > search.duration_max_s:
+        return "too_long", candidate.duration_s
+    return "", None

@@ -1,8 +1,8 @@
 """TikTok: found by word in a browser, fetched with yt-dlp.
 
-Crawling the live site is the operator's own responsibility: read TERMS and the site's robots.txt first; its rules generally forbid
-automated collection. This module never logs in, solves no captcha and forges no signature: at a wall the crawl stops asking.
-Everything that the site may rename stands in tiktok.json.
+Crawling the live site is the operator's own responsibility: read TERMS and the site's robots.txt first; such rules generally
+forbid automated collection. This module never logs in, solves no captcha and forges no signature: at a wall the crawl stops
+asking. Everything that the site may rename stands in tiktok.json.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ SELECTORS: Mapping[str, Any] = json.loads(Path(__file__).with_suffix(".json").re
 _POST = re.compile(r"^https://www\.tiktok\.com/@[\w.-]*/video/(\d+)")
 _COUNT = re.compile(r"([\d.,]+)\s*([KMB]?)", re.IGNORECASE)
 _MENTION = re.compile(r"@[\w.]+")
-# What yt-dlp's TikTok extractor says, and what it means: (text, kind, permanent, wall). The codes behind them are in its _real_extract.
+# What yt-dlp says, and what it means: (text, kind, permanent, wall). The codes behind it are in its TikTok extractor.
 _SAYINGS = (
     ("permission to view this post", "private", True, False),
-    ("status code 10204", "blocked", False, True),
     ("IP address is blocked", "blocked", False, True),
     ("requiring login", "login_wall", False, True),
     ("comfortable for some audiences", "classified", True, False),
@@ -42,6 +41,7 @@ _SAYINGS = (
     ("Requested format is not available", "no_video", True, False),
     ("No video formats found", "no_video", True, False),
     ("more expected", "truncated", False, False),
+    ("any data blocks", "empty_file", False, False),
     ("timed out", "timeout", False, False),
 )
 
@@ -110,7 +110,7 @@ def post_url(post_id: str) -> str:
 
 
 class KeepItem(TikTokIE):
-    """yt-dlp's extractor, which drops the music's id, its 'original' flag and the hashtags; this one keeps the item it read them from."""
+    """yt-dlp's extractor drops the music's id, its 'original' flag and the hashtags; this one keeps the item that has them."""
 
     IE_NAME = "TikTok"
 
@@ -152,7 +152,7 @@ def classify(error: BaseException) -> Failure:
     """The kind of a failed fetch, from the exception that yt-dlp raised or the one behind it."""
     inner = getattr(error, "exc_info", None)
     cause = inner[1] if inner and inner[1] else error
-    detail = " ".join(str(getattr(cause, "orig_msg", None) or cause).split())[:200]
+    detail = " ".join(str(getattr(cause, "orig_msg", None) or cause).split()).split(" Use --cookies")[0][:200]
     status = getattr(cause, "status", None)
     if isinstance(status, int):
         return _http(status, cause, detail)

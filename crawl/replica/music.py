@@ -29,7 +29,9 @@ DRUMS = {  # sixteenths of a bar: kick, snare, hat
     "trap": ("x.....x...x.....", "........x.......", "x.x.x.xxx.x.xxx."),
     "ballad": ("x.........x.....", "........x.......", "x...x...x...x..."),
 }
-BASSES, PADS, LEADS = ("saw", "sine", "square"), ("strings", "organ", "stab"), ("pluck", "bell", "square", "flute", "piano")
+BASSES = ("saw", "sine", "square")
+PADS = {"major": ("organ", "stab"), "minor": ("strings", "strings", "organ")}  # the mood is in the timbre too
+LEADS = {"major": ("pluck", "bell", "piano"), "minor": ("flute", "square"), "other": ("pluck", "flute", "square", "piano")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +85,15 @@ def song(seed: int, number: int) -> Song:
         seed=seed,
         tempo_bpm=tempo,
         mode=mode,
-        key=int(rng.integers(33, 45)),
+        key=int(rng.integers(33, 45)) - (3 if mode == "minor" else 0),
         energy=round(energy, 3),
         brightness=round(float(np.clip(0.75 * energy + rng.uniform(0, 0.3), 0, 1)), 3),
         chords=CHORDS[mode][rng.integers(4)],
         melody=_melody(rng, energy),
         drums=str(style),
         bass=str(rng.choice(BASSES)),
-        pad=str(rng.choice(PADS)),
-        lead=str(rng.choice(LEADS)),
+        pad=str(rng.choice(PADS[mode])),
+        lead=str(rng.choice(LEADS[mode] if rng.random() < 0.8 else LEADS["other"])),
         sections=_sections(240.0 / tempo),
     )
 

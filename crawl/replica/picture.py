@@ -14,8 +14,8 @@ from importlib.resources import files
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from svmbench.errors import MissingExtra
 from svmbench.records import Box
 
 Rgb = tuple[int, int, int]
@@ -209,11 +209,8 @@ def texture(name: str) -> np.ndarray:
 
 
 def _photo(name: str) -> np.ndarray:
-    path = str(files("skimage") / "data" / PHOTOS[name])
-    picture = cv2.imread(path)
-    if picture is None:
-        raise MissingExtra(f"{path} is missing; install scikit-image again: pip install 'svmbench[crawl]'")
-    return np.asarray(picture)
+    with Image.open(str(files("skimage") / "data" / PHOTOS[name])) as image:
+        return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
 
 
 def _pattern(name: str) -> np.ndarray:

@@ -25,7 +25,8 @@ def render(plan: Plan, path: Path) -> None:
         pictures.codec_context.thread_count = 1
         audio = None
         if sound is not None:
-            audio = container.add_stream("aac", rate=plan.hz, layout="mono" if plan.channels == 1 else "stereo")
+            layout = "mono" if plan.channels == 1 else "stereo"
+            audio = container.add_stream("aac", rate=plan.hz, layout=layout, options={"aac_coder": "fast"})
             audio.bit_rate = 64_000 * plan.channels
         painted = picture.paint(content.scenes, plan.layout, content.fps, list(content.beats_s))
         for number, image in enumerate(painted):

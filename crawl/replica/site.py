@@ -57,8 +57,13 @@ class Site:
         self._ask("/wall?" + urlencode({"word": word}))
 
     def _ask(self, target: str) -> Any:
-        with self._direct.open(f"http://127.0.0.1:{self.port}{target}", timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with self._direct.open(f"http://127.0.0.1:{self.port}{target}", timeout=30) as answer:
+                return json.load(answer)
+        except OSError as error:
+            raise SiteError(
+                f"the embedded platform on port {self.port} does not answer ({error}); start the command again"
+            ) from error
 
 
 @contextmanager

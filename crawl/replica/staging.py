@@ -138,14 +138,14 @@ def layout(rng: np.random.Generator, border: str) -> Layout:
     left, top, right, bottom = 0, 0, 0, 0
     if border == "one_sided":
         side, depth = rng.integers(4), rng.uniform(0.08, 0.25)
-        left, top, right, bottom = (round(depth * (width, height)[i % 2]) if side == i else 0 for i in range(4))
+        left, top, right, bottom = (_even(depth * (width, height)[i % 2]) if side == i else 0 for i in range(4))
     if border in ("letterbox", "frame", "caption") or (border in ("grey", "colour") and across):
         low = 0.16 if border == "caption" else 0.08
-        top = bottom = round(rng.uniform(low, 0.24) * height)
+        top = bottom = _even(rng.uniform(low, 0.24) * height)
         if rng.random() < 0.3:
-            top = round(0.6 * top)
+            top = _even(0.6 * top)
     if border in ("pillarbox", "frame") or (border in ("grey", "colour") and not across):
-        left = right = round(rng.uniform(0.07, 0.2) * width)
+        left = right = _even(rng.uniform(0.07, 0.2) * width)
     colour: Rgb = (0, 0, 0)
     if border == "grey":
         level = int(rng.integers(30, 120))
@@ -157,10 +157,15 @@ def layout(rng: np.random.Generator, border: str) -> Layout:
     return Layout(width_px=width, height_px=height, box=box, border=border, colour=colour, caption=caption)
 
 
+def _even(length_px: float) -> int:
+    """An even number of pixels: colour is coded at half size, and would smear over an odd edge."""
+    return 2 * round(length_px / 2)
+
+
 def again(rng: np.random.Generator, source: Layout) -> Layout:
     """The frame of a re-upload: the same picture at another size, with bars above and below."""
     scale = float(rng.choice((0.75, 0.85, 1.1)))
-    width, height = (2 * round(scale * size / 2) for size in (source.box.width_px, source.box.height_px))
-    bar = round(rng.uniform(0.06, 0.14) * height)
+    width, height = (_even(scale * size) for size in (source.box.width_px, source.box.height_px))
+    bar = _even(rng.uniform(0.06, 0.14) * height)
     box = Box(left_px=0, top_px=bar, width_px=width, height_px=height)
     return Layout(width_px=width, height_px=height + 2 * bar, box=box, border="letterbox", colour=(0, 0, 0), caption="")

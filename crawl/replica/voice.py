@@ -136,13 +136,13 @@ def _pulses(pitch_hz: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarra
 
 def _formants(tracks: dict[str, np.ndarray], f: np.ndarray) -> np.ndarray:
     """The response (hops, frequencies) of five resonators in a row."""
-    response = np.ones((len(tracks["f1"]), len(f)), complex)
+    response = np.ones((len(tracks["f1"]), len(f)), np.complex64)
+    s = (2j * np.pi * f).astype(np.complex64)
     fixed = np.ones_like(tracks["f1"])
     for centre, width in (
         (tracks["f1"], 70), (tracks["f2"], 100), (tracks["f3"], 140), (3500 * fixed, 220), (4600 * fixed, 300),
     ):  # fmt: skip
-        pole = -np.pi * width + 2j * np.pi * centre[:, None]
-        s = 2j * np.pi * f
+        pole = (-np.pi * width + 2j * np.pi * centre[:, None]).astype(np.complex64)
         response *= np.abs(pole) ** 2 / ((s - pole) * (s - np.conj(pole)))
     return response
 

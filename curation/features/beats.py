@@ -1,12 +1,12 @@
 """Beats of the music, and five numbers on them for every four seconds.
 
-The tracker is the dynamic programming of Ellis 2007 (Beat tracking by dynamic programming, Journal of New Music Research 36.1) with
-the onset strength, tempo estimate and constants of librosa 0.11's `beat_track`, which UT-CMVMR (arXiv: see spec of the recipe)
+The tracker is the dynamic programming of Ellis 2007 (Beat tracking by dynamic programming, Journal of New Music Research
+36.1) with the onset strength, tempo estimate and constants of librosa 0.11's `beat_track`, which UT-CMVMR (arXiv 2309.09421)
 used; the tests demand the same beat frames. It runs on numpy and scipy alone, so no worker waits for a compiler.
 
-The whole clip is tracked once and the beats are then cut into segments of 4 s (UT-CMVMR's segments): tracked segment by segment,
-half as many segments get their exact number of beats. The tracker finds beats in any sound, rain included, and it may lock to half
-or twice the tempo; `confidence` says how regular the onsets are at the beat's period.
+The whole clip is tracked once and the beats are then cut into segments of 4 s (UT-CMVMR's segments): tracked segment by
+segment, half as many segments get their exact number of beats. The tracker finds beats in any sound, rain included, and it
+may lock to half or twice the tempo; `confidence` says how regular the onsets are at the beat's period.
 
 Axes: T onset frames (32 ms each), L lags.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-from curation.spectra import decibels, frames_TN, hann, heard_wave, mel_bank_FM, steps, stft_TF
+from curation.spectra import decibels, framed, heard_wave, mel_bank, steps, stft
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
@@ -87,8 +87,8 @@ def onset_strength(wave: np.ndarray) -> np.ndarray:
 
     Shifted by half a window, so that an onset stands where it is heard and not where the window first touches it.
     """
-    power_TF = np.abs(stft_TF(wave, N_FFT, HOP)) ** 2
-    mel_db = decibels(power_TF @ mel_bank_FM(HZ, N_FFT, 128))
+    power_TF = np.abs(stft(wave, N_FFT, HOP)) ** 2
+    mel_db = decibels(power_TF @ mel_bank(HZ, N_FFT, 128))
     rises = np.maximum(0, np.diff(mel_db, axis=0))
     shift = 1 + N_FFT // (2 * HOP)
     return np.pad(np.median(rises, axis=1), (shift, 0))[: len(mel_db)] if len(rises) else np.zeros(len(mel_db), np.float32)
@@ -98,7 +98,7 @@ def tempo(onset_T: np.ndarray) -> tuple[int, float]:
     """(lag in frames, beats a minute): the most likely period of the onsets under a log-normal prior around 120."""
     half = TEMPOGRAM_LEN // 2
     padded = np.pad(onset_T, half, mode="linear_ramp", end_values=0)
-    windowed_TL = frames_TN(padded, TEMPOGRAM_LEN, 1)[: len(onset_T)] * _tempogram_window()
+    windowed_TL = framed(padded, TEMPOGRAM_LEN, 1)[: len(onset_T)] * _tempogram_window()
     size = scipy.fft.next_fast_len(2 * TEMPOGRAM_LEN - 1, real=True)
     spectra = scipy.fft.rfft(windowed_TL, n=size, axis=1)
     corr_TL = scipy.fft.irfft(spectra.real**2 + spectra.imag**2, n=size, axis=1)[:, :TEMPOGRAM_LEN]
@@ -162,7 +162,9 @@ def _last_beat(total_T: np.ndarray) -> int:
 
 
 def pulse_clarity(onset_T: np.ndarray, lag: int) -> float:
-    """How regular the onsets are, in [0, 1]: autocorrelation of the centred onset strength at the beat's period over that at lag 0."""
+    """How regular the onsets are, in [0, 1]: autocorrelation of the centred onset strength at the beat's period over that at
+    lag 0.
+    """
     centred = onset_T - onset_T.mean()
     energy = float(centred @ centred)
     if lag >= len(centred) or energy <= 0:

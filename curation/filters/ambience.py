@@ -1,9 +1,10 @@
 """How much of the clip's energy is tonal: rain, wind, traffic and crowds have no lasting tones, music does.
 
-SVM-10K (arXiv 2405.09286, section 3.1) removed clips with dominant sounds of the surroundings by hand, and M2M kept 2,000 of them on
-purpose, so a recipe chooses. The measure is ours: the share of the energy that lies in spectral peaks which stand out of their
-neighbourhood and last. Speech lacks lasting tones as well: list this filter after `speech`, so that the reason of a drop is right.
-Music made of nothing but unpitched percussion or noise scores low; the default threshold is set to keep it.
+SVM-10K (arXiv 2405.09286, section 3.1) removed clips with dominant sounds of the surroundings by hand, and M2M kept 2,000 of
+them on purpose, so a recipe chooses. The measure is ours: the share of the energy that lies in spectral peaks which stand
+out of their neighbourhood and last. Speech lacks lasting tones as well: list this filter after `speech`, so that the reason
+of a drop is right. Music made of nothing but unpitched percussion or noise scores low; the default threshold is set to keep
+it.
 
 Axes: T frames of 32 ms, F frequency bins of 7.8 Hz up to 4 kHz.
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curation.spectra import finite_wave, running_median, stft_TF
+from curation.spectra import finite_wave, running_median, stft
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Verdict
 from svmbench.settings import setting
@@ -29,9 +30,11 @@ NAME_OF_MEASURE = "tonal_share"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames; the clip needs min_share of such energy.
+    """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames; the clip needs min_share of
+    such energy.
 
-    0.10 is the lowest threshold that refuses half of the real ambient clips we hold and none of the 64 labelled music clips (lowest 0.12).
+    0.10 is the lowest threshold that refuses half of the real ambient clips we hold and none of the 64 labelled music clips
+    (lowest 0.12).
     """
 
     min_share: float = setting(0.10, low=0.0, high=1.0, source="ours, fitted on a few real clips; see the docstring")
@@ -40,11 +43,13 @@ class Settings:
 
 
 def measure(clip: ClipMedia, settings: Settings) -> float | None:
-    """Share of the energy below 4 kHz in lasting peaks, in [0, 1]; None where there is no sound, or less than num_frames of it."""
+    """Share of the energy below 4 kHz in lasting peaks, in [0, 1]; None where there is no sound, or less than num_frames of
+    it.
+    """
     wave = finite_wave(clip, HZ)
     if not wave.any():
         return None
-    spectra_TF = stft_TF(wave, N_FFT, HOP)[:, :TOP_BIN]
+    spectra_TF = stft(wave, N_FFT, HOP)[:, :TOP_BIN]
     power_TF = spectra_TF.real**2 + spectra_TF.imag**2
     energy = float(power_TF.sum(dtype=float))
     if len(power_TF) < settings.num_frames or energy <= 0:
@@ -63,7 +68,9 @@ def judge(value: float | None, settings: Settings) -> Verdict:
 
 
 def _peaks(power_TF: np.ndarray, prominence_db: float) -> np.ndarray:
-    """Bins that are prominent local maxima over frequency, and the bin on either side: a tone may glide by a bin from frame to frame."""
+    """Bins that are prominent local maxima over frequency, and the bin on either side: a tone may glide by a bin from frame
+    to frame.
+    """
     inner = power_TF[:, 1:-1]
     above = inner > 10 ** (prominence_db / 10) * running_median(power_TF, NEIGHBOURS)[:, 1:-1]
     peaks = (inner > power_TF[:, :-2]) & (inner >= power_TF[:, 2:]) & above

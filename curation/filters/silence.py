@@ -19,14 +19,18 @@ NAME_OF_MEASURE = "silent_share"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A frame of 50 ms is silent below floor_dbfs (root mean square, 0 dBFS is amplitude 1); above max_share the clip is refused."""
+    """A frame of 50 ms is silent below floor_dbfs (root mean square, 0 dBFS is amplitude 1); above max_share the clip is
+    refused.
+    """
 
     floor_dbfs: float = setting(-50.0, low=-120.0, high=0.0, unit="dBFS", source="ours")
     max_share: float = setting(0.8, low=0.0, high=1.0, source="ours")
 
 
 def measure(clip: ClipMedia, settings: Settings) -> float | None:
-    """Share of the clip's 50 ms frames that are silent, in [0, 1]; None where there is no audio. Samples that are no number are silent."""
+    """Share of the clip's 50 ms frames that are silent, in [0, 1]; None where there is no audio. Samples that are no number
+    are silent.
+    """
     wave = finite_wave(clip, HZ)
     if not wave.size:
         return None

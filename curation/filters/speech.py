@@ -1,12 +1,13 @@
 """How much of the clip is speech, heard by silero-vad: a voice-over hides the music that the clip should be matched with.
 
-The papers removed clips with significant voices by hand (SVM-10K, arXiv 2405.09286, section 3.1). The detector is the 16 kHz network
-of silero-vad 6 (MIT), whose weights lie in its PyPI package; it is run here in numpy, the frames of a clip together, so that a worker
-needs neither PyTorch nor a network. The tests compare its probabilities with the package's own model.
+The papers removed clips with significant voices by hand (SVM-10K, arXiv 2405.09286, section 3.1). The detector is the 16 kHz
+network of silero-vad 6 (MIT), whose weights lie in its PyPI package; it is run here in numpy, the frames of a clip together,
+so that a worker needs neither PyTorch nor a network. The tests compare its probabilities with the package's own model.
 
-What it cannot do: it was not trained to tell singing from speech (snakers4/silero-vad, issues 233 and 565), so songs with bare
-vocals may score high, and instruments may raise it (issue 663). Hence the default refuses only clips that are speech for more than half
-of their length; the measured share is kept with the clip, and a stricter recipe can ask for less without measuring again.
+What it cannot do: it was not trained to tell singing from speech (snakers4/silero-vad, issues 233 and 565), so songs with
+bare vocals may score high, and instruments may raise it (issue 663). Hence the default refuses only clips that are speech
+for more than half of their length; the measured share is kept with the clip, and a stricter recipe can ask for less without
+measuring again.
 
 Axes: T frames of 32 ms, W windows of 16 ms in a frame, N samples, C channels.
 """
@@ -78,16 +79,16 @@ def speech_probability(wave: np.ndarray) -> np.ndarray:
     """(T,) probability of speech in each 32 ms frame of a finite 16 kHz wave; the last frame is padded with zeros."""
     net = _weights()
     padded = np.pad(wave.astype(np.float32, copy=False), (CONTEXT, -len(wave) % FRAME))
-    frames_TN = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + FRAME)[::FRAME]
-    found = _read_out(net, _recur(net, _encode(net, frames_TN)))
+    framed = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + FRAME)[::FRAME]
+    found = _read_out(net, _recur(net, _encode(net, framed)))
     if not np.isfinite(found).all():
         raise RuntimeError("silero-vad gave a probability that is no number")
     return found
 
 
-def _encode(net: dict[str, np.ndarray], frames_TN: np.ndarray) -> np.ndarray:
+def _encode(net: dict[str, np.ndarray], framed: np.ndarray) -> np.ndarray:
     """(T, 128): magnitudes of four windows a frame, then four convolutions over the windows."""
-    mirrored = np.pad(frames_TN, ((0, 0), (0, 64)), mode="reflect")
+    mirrored = np.pad(framed, ((0, 0), (0, 64)), mode="reflect")
     windows_TWN = np.lib.stride_tricks.sliding_window_view(mirrored, 256, axis=1)[:, ::128]
     waves_TWC = windows_TWN @ net["waves"].T
     x_TWC = np.hypot(waves_TWC[..., :129], waves_TWC[..., 129:])
@@ -122,10 +123,11 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 @lru_cache
 def _weights() -> dict[str, np.ndarray]:
-    """The 16 kHz network's arrays, read once a process from the installed package without importing it (that would import PyTorch).
+    """The 16 kHz network's arrays, read once a process from the installed package without importing it (that would import
+    PyTorch).
 
-    silero_vad.jit is a zip archive that holds each array as raw float32 in its own numbered file: first those of the 16 kHz network, in
-    the order of SHAPES, then those of an 8 kHz one. An archive of other sizes is refused, not guessed at.
+    silero_vad.jit is a zip archive that holds each array as raw float32 in its own numbered file: first those of the 16 kHz
+    network, in the order of SHAPES, then those of an 8 kHz one. An archive of other sizes is refused, not guessed at.
     """
     spec = importlib.util.find_spec("silero_vad")
     folders = (spec.submodule_search_locations or []) if spec else []
@@ -138,4 +140,6 @@ def _weights() -> dict[str, np.ndarray]:
     raw = [data for data in filled if data][: len(SHAPES)]
     if [len(data) for data in raw] != [4 * int(np.prod(shape)) for shape in SHAPES.values()]:
         raise MissingExtra("this version of silero-vad has another network: pip install 'silero-vad>=6.2,<6.3'")
-    return {name: np.frombuffer(data, dtype="<f4").reshape(shape) for (name, shape), data in zip(SHAPES.items(), raw, strict=True)}
+    return {
+        name: np.frombuffer(data, dtype="<f4").reshape(shape) for (name, shape), data in zip(SHAPES.items(), raw, strict=True)
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 from svmbench.hubsim.core import DATE, Api, Reply, Request, front_matter, no_revision, refusal
 from svmbench.hubsim.state import Entry, Repo
@@ -18,7 +19,8 @@ def info(api: Api, request: Request, repo: Repo, rev: str = "main") -> Reply:
         body={
             "_id": "0", "id": repo.name, "author": repo.name.split("/")[0], "sha": commit.sha, "lastModified": DATE,
             "createdAt": DATE, "private": repo.private, "gated": repo.gated, "disabled": False, "downloads": 0, "likes": 0,
-            "tags": values.get("tags") or [], "cardData": values, "siblings": [{"rfilename": path} for path in sorted(commit.tree)],
+            "tags": values.get("tags") or [], "cardData": values,
+            "siblings": [{"rfilename": path} for path in sorted(commit.tree)],
         }
     )  # fmt: skip
 
@@ -46,7 +48,7 @@ def paths_info(api: Api, request: Request, repo: Repo, rev: str) -> Reply:
     commit = repo.at(rev)
     if commit is None:
         return no_revision(rev)
-    paths = request.json()["paths"]
+    paths = parse_qs(request.body.decode()).get("paths", [])  # the client sends a form
     files = [row(path, commit.tree[path]) for path in paths if path in commit.tree]
     folders = [folder_row(path) for path in paths if any(other.startswith(f"{path}/") for other in commit.tree)]
     return Reply(body=files + folders)

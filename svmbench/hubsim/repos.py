@@ -13,6 +13,11 @@ def whoami(api: Api, request: Request) -> Reply:
     return Reply(body={"type": "user", "name": api.user, "orgs": [], "auth": {"type": "access_token", "accessToken": token}})
 
 
+def no_agents(api: Api, request: Request) -> Reply:
+    """The list of coding agents that the client looks for in its environment: none."""
+    return Reply(body={"standardEnvVars": [], "harnesses": {}})
+
+
 def validate_card(api: Api, request: Request) -> Reply:
     try:
         values = front_matter(request.json()["content"])

@@ -17,6 +17,7 @@ _SHA256 = r"/(?P<oid>[0-9a-f]{64})"
 
 API: list[Route] = [
     ("GET", r"/api/whoami-v2", signed_in(repos.whoami)),
+    ("GET", r"/api/agent-harnesses", repos.no_agents),
     ("POST", r"/api/validate-yaml", repos.validate_card),
     ("POST", r"/api/repos/create", signed_in(repos.create)),
     ("DELETE", r"/api/repos/delete", signed_in(repos.delete)),

@@ -1,7 +1,8 @@
 """A small hand-made catalogue and the embedded platform that serves it.
 
-Words: 'travel' finds 30 good posts (three pages of results), the first three at 9,999, 10,000 and 10,001 likes; 'trouble' finds
-one post for each fate that is not 'ok'; 'files' finds a post with a webm file, one with a wav file and one with a hostile caption.
+Words: 'travel' finds 30 good posts (three pages of results), the first three with 9,999, 10,000 and 10,001 likes.
+'trouble' finds one post for each fate that is not 'ok'.
+'files' finds a post with a webm file, one with a wav file, and one with a hostile caption.
 """
 
 from __future__ import annotations

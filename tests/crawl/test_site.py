@@ -59,8 +59,6 @@ def shared(site_catalogue: Path) -> Iterator[Site]:
     """One site for the tests that change nothing in it."""
     with serve(site_catalogue) as running:
         yield running
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", running.port), timeout=5)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +73,27 @@ def fetch_media(shared: Site) -> Callable[..., tuple[int, http.client.HTTPMessag
     return fetch
 
 
+def test_it_ends_with_its_block(site_catalogue):
+    with serve(site_catalogue, latency_s=0.3) as site:
+        start_s = time.monotonic()
+        assert get(site, "/login")[0] == 200
+        assert time.monotonic() - start_s >= 0.3
+    assert not _listens(site.port)
+    assert not Path(site.access.ca_file or "").parent.exists()
+    with pytest.raises(SiteError, match="does not answer"):
+        _ = site.hits
+
+
+def test_head_has_no_body(shared):
+    connection = connect(shared)
+    for method, wanted in (("HEAD", False), ("GET", True)):
+        connection.request(method, "/login")
+        answer = connection.getresponse()
+        assert int(answer.headers["Content-Length"]) > 0
+        assert bool(answer.read()) is wanted
+    connection.close()
+
+
 def test_media_want_the_referer_and_the_cookie(fetch_media, site_catalogue):
     status, headers, body = fetch_media()
     assert (status, headers["Content-Type"], headers["Accept-Ranges"]) == (200, "video/mp4", "bytes")
@@ -83,15 +102,16 @@ def test_media_want_the_referer_and_the_cookie(fetch_media, site_catalogue):
     assert fetch_media(Cookie="")[0] == fetch_media(Cookie="tt_chain_token=guess")[0] == 403
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-0", "bytes=100-299", "bytes=500-", "bytes=-7", "bytes=100-99999999"])
-def test_media_ranges(fetch_media, site_catalogue, asked):
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [("0-0", 0, 1), ("100-299", 100, 300), ("500-", 500, None), ("-7", -7, None), ("100-99999999", 100, None)],
+)
+def test_media_ranges(fetch_media, site_catalogue, asked, start, stop):
     whole = (site_catalogue / "media/0.mp4").read_bytes()
-    first, last = asked.removeprefix("bytes=").split("-")
-    expected = whole[-int(last) :] if not first else whole[int(first) : int(last) + 1 if last else None]
-    status, headers, body = fetch_media(Range=asked)
-    assert (status, body) == (206, expected)
-    start = whole.index(expected) if len(expected) > 10 else (0 if first == "0" else len(whole) - 7)
-    assert headers["Content-Range"] == f"bytes {start}-{start + len(expected) - 1}/{len(whole)}"
+    first, end, _ = slice(start, stop).indices(len(whole))
+    status, headers, body = fetch_media(Range=f"bytes={asked}")
+    assert (status, body) == (206, whole[start:stop])
+    assert headers["Content-Range"] == f"bytes {first}-{end - 1}/{len(whole)}"
 
 
 def test_media_range_beyond_the_end(fetch_media, site_catalogue):
@@ -236,27 +256,51 @@ def test_port_taken_and_no_catalogue(shared, site_catalogue, tmp_path):
         pass
 
 
-def test_it_dies_with_its_starter(site_catalogue, tmp_path):
-    """Killed without a chance to clean up, and standing in a folder with packages named like ours."""
+STARTER = """
+import sys, time
+from pathlib import Path
+from crawl.replica.site import serve
+with serve(Path(sys.argv[1])) as site:
+    try:
+        print(site.port, site.access.ca_file, flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print(dict(site.hits), flush=True)
+"""
+
+
+@pytest.fixture
+def starter(site_catalogue, tmp_path) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
+    """A process that serves, its site's port and CA file. It stands in a folder that holds a package named like ours."""
     (tmp_path / "crawl").mkdir()
     (tmp_path / "crawl/__init__.py").write_text("raise RuntimeError('decoy imported')")
-    code = (
-        "import sys, time; from pathlib import Path; from crawl.replica.site import serve\n"
-        "with serve(Path(sys.argv[1])) as site:\n"
-        "    print(site.port, site.access.ca_file, flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-I", "-c", code, str(site_catalogue)]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as starter:
-        assert starter.stdout
-        port, ca_file = starter.stdout.readline().split()
-        socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+    command = [sys.executable, "-I", "-c", STARTER, str(site_catalogue)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout
+        port, ca_file = process.stdout.readline().split()
+        assert _listens(int(port))
         assert Path(ca_file).is_file()
-        os.kill(starter.pid, signal.SIGKILL)
+        yield process, int(port), Path(ca_file)
+        process.kill()
+
+
+def test_it_dies_with_its_starter(starter):
+    process, port, ca_file = starter
+    process.send_signal(signal.SIGKILL)
     end_s = time.monotonic() + 3
-    while time.monotonic() < end_s and (_listens(int(port)) or Path(ca_file).parent.exists()):
+    while time.monotonic() < end_s and (_listens(port) or ca_file.parent.exists()):
         time.sleep(0.05)
-    assert not _listens(int(port))
-    assert not Path(ca_file).parent.exists()
+    assert not _listens(port)
+    assert not ca_file.parent.exists()
+
+
+def test_ctrl_c_reaches_the_starter_alone(starter):
+    process, port, ca_file = starter
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout.readline() == "{}\n"  # the site still answers
+    assert process.wait(timeout=20) == 0
+    assert not _listens(port)
+    assert not ca_file.parent.exists()
 
 
 def _listens(port: int) -> bool:

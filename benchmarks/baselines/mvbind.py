@@ -1,0 +1,90 @@
+"""MVBind's head (arXiv 2405.09286, section 3.3): two small networks on frozen features, symmetric InfoNCE.
+
+What differs:
+- The paper feeds ImageBind features of 1024 values on both sides; here the inputs are the run's features. With 1024 on both sides
+  the heads have 1,314,304 parameters.
+- The loss as printed (a sum over embedding components of matched pairs) contains no mismatched pair and cannot learn retrieval.
+  Here: what the text describes, the N x N cosines of a batch with the diagonal as positives, both ways.
+- Temperature, rate, batch, epochs and weight decay are not stated in the paper: ours.
+- The paper's test set is its validation set. Here the checkpoint is chosen on val and scored on test.
+- Clips of a batch that share a song are no negatives of each other (same_song_mask, on by default; ours).
+Axes: B clips of a batch, V inputs, D embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.data import Pairs
+from benchmarks.losses import same_song
+from benchmarks.towers import Dropout, TwoTower, generator, linear
+from benchmarks.train import train as run_training
+from svmbench.settings import setting
+
+NEEDS: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    hidden: int = setting(512, low=1, high=65536, source="section 3.3")
+    dim: int = setting(256, low=1, high=65536, source="section 3.3")
+    dropout: float = setting(0.5, low=0.0, high=0.95, source="section 3.3")
+    temperature: float = setting(0.07, low=1e-3, high=10.0, source="ours")
+    same_song_mask: bool = setting(True, source="ours")
+    batch: int = setting(256, low=2, high=1_000_000, source="ours")
+    lr: float = setting(1e-3, low=1e-7, high=1.0, source="ours")
+    weight_decay: float = setting(1e-4, low=0.0, high=1.0, source="ours")
+    epochs: int = setting(100, low=1, high=100_000, source="ours")
+    patience: int = setting(15, low=1, high=100_000, unit="epochs", source="ours")
+
+
+VARIANTS = {"default": Settings()}
+
+
+def build(num_video: int, num_music: int, s: Settings, seed: int, device: str | torch.device = "cpu") -> TwoTower:
+    """Two heads that share nothing; weights are drawn on the CPU."""
+    init, drop = generator(seed), generator(seed + 1, device)
+
+    def head(num_in: int) -> nn.Sequential:
+        return nn.Sequential(
+            linear(num_in, s.hidden, init), nn.BatchNorm1d(s.hidden), nn.ReLU(), Dropout(s.dropout, drop),
+            linear(s.hidden, s.dim, init),
+        )  # fmt: skip
+
+    return TwoTower(video=head(num_video), music=head(num_music)).to(device)
+
+
+def info_nce(video_BD: torch.Tensor, music_BD: torch.Tensor, masked_BB: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Mean cross-entropy of the own partner among the batch, over both directions; masked cells are no candidates."""
+    logits_BB = (video_BD @ music_BD.T / temperature).masked_fill(masked_BB, -torch.inf)
+    own_B = torch.arange(len(logits_BB), device=logits_BB.device)
+    return (functional.cross_entropy(logits_BB, own_B) + functional.cross_entropy(logits_BB.T, own_B)) / 2
+
+
+def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
+    """AdamW with a constant rate."""
+    s = settings
+
+    def loss(model: TwoTower, video_BV: torch.Tensor, music_BV: torch.Tensor, song_B: torch.Tensor) -> torch.Tensor:
+        video_BD, music_BD = model(video_BV, music_BV)
+        masked = (
+            same_song(song_B) if s.same_song_mask else torch.zeros(len(song_B), len(song_B), dtype=torch.bool).to(song_B.device)
+        )
+        return info_nce(video_BD, music_BD, masked, s.temperature)
+
+    model = build(train.video_BV.shape[1], train.music_BV.shape[1], s, seed, train.song_B.device)
+    return run_training(
+        model,
+        loss,
+        (train, val),
+        epochs=s.epochs,
+        batch=s.batch,
+        lr=s.lr,
+        weight_decay=s.weight_decay,
+        patience=s.patience,
+        seed=seed,
+    )

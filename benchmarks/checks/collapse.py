@@ -1,0 +1,38 @@
+"""Proves that the embeddings of different items differ: neither all in one direction nor along one line.
+
+Effective rank: exp of the entropy of the squared singular values' shares (Roy and Vetterli 2007), after the mean is taken away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.checks import Evidence, Finding
+
+MIN_RANK = 2.0  # ours
+MAX_COSINE = 0.99  # mean over pairs; ours
+
+
+def check(evidence: Evidence) -> Finding:
+    """Effective rank of the more collapsed side; also fails when the mean cosine between items is above MAX_COSINE."""
+    rank = min(effective_rank(evidence.video_ND), effective_rank(evidence.music_ND))
+    cosine = max(_mean_cosine(evidence.video_ND), _mean_cosine(evidence.music_ND))
+    passed = rank >= min(MIN_RANK, len(evidence.test) - 1.0) and cosine <= MAX_COSINE
+    detail = f"effective rank {rank:.1f} (at least {MIN_RANK:g}), mean cosine {cosine:.3f} (at most {MAX_COSINE:g})"
+    return Finding("collapse", passed, rank, detail)
+
+
+def effective_rank(x_ND: np.ndarray) -> float:
+    """From 1 (one line) to min(N - 1, D); 0 when all rows are equal."""
+    values = np.linalg.svd(x_ND - x_ND.mean(axis=0), compute_uv=False).astype(np.float64) ** 2
+    if values.sum() < 1e-8 * len(x_ND):
+        return 0.0
+    shares = values / values.sum()
+    shares = shares[shares > 0]
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _mean_cosine(x_ND: np.ndarray) -> float:
+    unit = x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
+    num = len(unit)
+    return float((np.linalg.norm(unit.sum(axis=0)) ** 2 - num) / (num * (num - 1))) if num > 1 else 0.0

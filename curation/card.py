@@ -1,0 +1,169 @@
+"""The card of a release: its YAML head, its account of every post, its statistics, all from the run itself."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+
+from svmbench import __version__
+from svmbench.recipe import Recipe
+from svmbench.records import Clip, Drop
+
+FOLDER = Path(__file__).parent
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**12, "1M<n<10M"))
+WHAT = {
+    "metadata": "song, search words, size, border and every measure of the filters",
+    "splits": "which clip is in which part",
+    "ids": "the platform's own ids",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the split as published. sha256: over the sorted public clip ids, one a line."""
+
+    name: str
+    clips: int
+    songs: int
+    hours: float
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One configuration: rows a part."""
+
+    name: str
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Where every post went that was found: found = published + the sum of out[].posts."""
+
+    found: int
+    published: int
+    out: tuple[dict[str, Any], ...]
+
+
+def part(name: str, clips: list[Clip], public_ids: Iterable[str]) -> Part:
+    """The figures of one part."""
+    digest = hashlib.sha256("".join(f"{clip_id}\n" for clip_id in sorted(public_ids)).encode()).hexdigest()
+    hours = sum(clip.end_s - clip.start_s for clip in clips) / 3600
+    return Part(name=name, clips=len(clips), songs=len({clip.song_id for clip in clips}), hours=hours, sha256=digest)
+
+
+def account(posts: Iterable[str], drops: Iterable[Drop], clips: Iterable[str], published: Iterable[str]) -> Account:
+    """Each post once. All ids are 'platform:post_id'; `clips` have a clip, `published` have one in a part of the split."""
+    first = {drop.id: drop for drop in reversed(list(drops))}
+    published, with_clip = set(published), set(clips)
+    found = set(posts) | set(first) | with_clip
+    out: Counter[tuple[str, str, str]] = Counter()
+    for post in found - published:
+        if post in with_clip:
+            out["split", "in no part", "rule"] += 1
+        elif post in first:
+            out[first[post].stage, first[post].reason, first[post].kind] += 1
+        else:
+            out["", "not reached", "left"] += 1
+    rows = sorted(out.items(), key=lambda item: (-item[1], item[0]))
+    return Account(
+        found=len(found),
+        published=len(published),
+        out=tuple({"stage": stage, "reason": reason, "kind": kind, "posts": n} for (stage, reason, kind), n in rows),
+    )
+
+
+def statistics(clips: Iterable[Clip]) -> list[dict[str, Any]]:
+    """Quantiles of the duration and of every measure over the clips that have it."""
+    values: dict[str, list[float]] = {}
+    for clip in clips:
+        for name, value in {"duration_s": clip.end_s - clip.start_s, **clip.measures}.items():
+            if value is not None and np.isfinite(value):
+                values.setdefault(name, []).append(value)
+    rows = []
+    for name, numbers in sorted(values.items(), key=lambda item: (item[0] != "duration_s", item[0])):
+        low, median, high = np.quantile(numbers, [0.05, 0.5, 0.95])
+        rows.append({"name": name, "count": len(numbers), "low": float(low), "median": float(median), "high": float(high)})
+    return rows
+
+
+def head(recipe: Recipe, configs: list[Config], num_clips: int, *, ids: bool) -> str:
+    """The YAML head that the Hub and load_dataset read."""
+    title = recipe.publish.title + (": ids" if ids else "")
+    values: dict[str, Any] = {
+        "pretty_name": title,
+        "license": recipe.publish.license_features,
+        "size_categories": [next(name for limit, name in SIZES if num_clips < limit)],
+        "task_categories": ["feature-extraction"],
+        "tags": ["video-to-music-retrieval", "music-to-video-retrieval", "background-music", "short-video", "svmbench"],
+        "configs": [
+            {
+                "config_name": config.name,
+                **({"default": True} if number == 0 else {}),
+                "data_files": [{"split": part, "path": f"{config.name}/{part}.parquet"} for part in config.rows],
+            }
+            for number, config in enumerate(configs)
+        ],
+    }
+    if ids:
+        values["extra_gated_prompt"] = (
+            "These ids point to other people's posts. Use them for research only, do not try to find out who made a post, and "
+            "delete what you have fetched when a new version takes it out."
+        )
+        values["extra_gated_fields"] = {"Affiliation": "text", "What I need the ids for": "text"}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+
+
+def render(
+    recipe: Recipe,
+    version: str,
+    configs: list[Config],
+    parts: list[Part],
+    accounted: Account,
+    clips: list[Clip],
+    warnings: list[str],
+) -> dict[str, str]:
+    """The two cards, 'card.md' of the dataset and 'ids_card.md' of its ids (the last of `configs`)."""
+    songs = Counter(clip.song_id for clip in clips)
+    robots = recipe.robots if isinstance(recipe.robots, str) else f"not followed, because: {recipe.robots.ignore_because}"
+    values = {
+        "title": recipe.publish.title, "about": recipe.about, "version": version, "svmbench": __version__, "name": recipe.name,
+        "parts": parts, "search": recipe.search, "robots": robots.replace("obey", "followed"), "clip": recipe.clip,
+        "borders": recipe.borders.method, "filters": recipe.filters, "account": accounted, "warnings": warnings,
+        "grouped_by": recipe.split.by, "statistics": statistics(clips), "songs": len(songs), "clips": len(clips),
+        "largest_song": max(songs.values()), "captions": recipe.publish.captions, "license": recipe.publish.license_features,
+        "contact": recipe.publish.contact,
+    }  # fmt: skip
+    cards = {}
+    for name, shown in (("card.md", configs[:-1]), ("ids_card.md", configs[-1:])):
+        rows = [
+            {**asdict(config), "what": WHAT.get(config.name, f"the feature {config.name.removeprefix('features_')}")}
+            for config in shown
+        ]
+        yaml_head = head(recipe, shown, len(clips), ids=name == "ids_card.md")
+        cards[name] = _environment().get_template(name).render(values, configs=rows, yaml=yaml_head)
+    return cards
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True,
+        autoescape=False,  # Markdown, not HTML: every value goes through the filter `md`
+    )  # fmt: skip
+    environment.filters["md"] = markdown_text
+    return environment
+
+
+def markdown_text(value: Any) -> str:
+    """Any value as plain text inside Markdown: on one line, nothing in it can become markup."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(str(value).split())).replace("\\<", "&lt;").replace("\\>", "&gt;")

@@ -1,0 +1,215 @@
+"""A release: the folder that is published, made from a run folder.
+
+    FOLDER/
+      README.md            the card, with the configurations that load_dataset reads
+      metadata/PART.parquet  splits/PART.parquet  features_NAME/PART.parquet
+      recipe.yaml          the recipe with every default filled in, without local paths
+      release.json         what this is: version, rows, split hashes, account
+      tombstones.csv       clips that earlier versions had
+      CHECKSUMS.sha256     of every other file; `sha256sum -c` reads it
+    FOLDER-ids/            the platform's own ids, for a repository of their own to which access is asked
+
+The same run gives the same bytes. Both folders are written aside, looked through, and only then put in place.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from curation import card, published
+from curation.forbidden import scan
+from svmbench import __version__
+from svmbench.errors import BadInput, BadSettings
+from svmbench.hub import MARK, SUMS, checked_files
+from svmbench.recipe import Recipe
+from svmbench.records import Clip, Drop, Post, Split
+from svmbench.store import RunFolder, disk_errors, sha256_file
+
+RECIPE = "recipe.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What was written. rows: configuration -> part -> rows, 'ids' included. num_bytes: of both folders."""
+
+    folder: Path
+    ids_folder: Path
+    version: str
+    rows: dict[str, dict[str, int]]
+    num_bytes: int
+    warnings: tuple[str, ...]
+
+    @property
+    def configs(self) -> list[str]:
+        """The configurations of the dataset; the ids are no part of it."""
+        return [name for name in self.rows if name != "ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What a run has to publish. clips: those in a part; by_part: our part name -> its clips in the split's order."""
+
+    clips: list[Clip]
+    by_part: dict[str, list[Clip]]
+    names: dict[str, str]
+    posts: dict[str, Post]
+    drops: list[Drop]
+    all_clips: list[Clip]
+    warnings: list[str]
+
+
+def write_release(recipe: Recipe, run: RunFolder, folder: Path, *, version: str = "1.0.0") -> Release:
+    """Writes the release of a run into `folder` and `folder`-ids, in place of an earlier release there.
+
+    Raises Leak, naming the pair, if the split is not clean, and BadInput if the folder holds something else.
+    """
+    if not all(number.isdigit() for number in version.split(".")) or version.count(".") != 2:
+        raise BadSettings(f"version {version!r} is not like 1.0.0")
+    folder = folder.absolute()
+    targets = folder, folder.with_name(f"{folder.name}-ids")
+    for target in targets:
+        _refuse_foreign(target)
+    with run.writing("publish"):
+        material = _gather(recipe, run)
+        drafts = [target.with_name(f".{target.name}.draft") for target in targets]
+        try:
+            with disk_errors(folder):
+                rows = _draft(recipe, run, material, drafts, version)
+            for draft in drafts:
+                verify_release(draft)
+            for draft, target in zip(reversed(drafts), reversed(targets), strict=True):
+                _put_in_place(draft, target)
+        finally:
+            for draft in drafts:
+                shutil.rmtree(draft, ignore_errors=True)
+    warnings = list(material.warnings)
+    if recipe.replica.media_dir:
+        warnings.append("replica.media_dir is a path on this machine and was left out of recipe.yaml")
+    size = sum(path.stat().st_size for target in targets for path in target.rglob("*") if path.is_file())
+    return Release(folder=folder, ids_folder=targets[1], version=version, rows=rows, num_bytes=size, warnings=tuple(warnings))
+
+
+def verify_release(folder: Path) -> None:
+    """BadInput, naming the file, unless every file is as CHECKSUMS.sha256 says and none holds what is never published."""
+    paths = checked_files(folder)
+    try:
+        recipe = yaml.safe_load((folder / RECIPE).read_text())
+        captions = bool(recipe["publish"]["captions"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise BadInput(f"{folder}: {RECIPE} is missing or damaged; write the release anew") from error
+    scan(folder, paths, captions=captions)
+
+
+def _refuse_foreign(target: Path) -> None:
+    if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise BadInput(f"{target} exists and is not a release; choose a new or empty folder")
+
+
+def _put_in_place(draft: Path, target: Path) -> None:
+    """Renames the draft to the target; an earlier release steps aside first and goes when the new one stands."""
+    with disk_errors(target):
+        old = target.with_name(f".{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        draft.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _gather(recipe: Recipe, run: RunFolder) -> _Material:
+    """Reads everything but the features, and audits the split."""
+    splits = [part for part in run.read(Split, "splits") if part.clip_ids]
+    if not splits:
+        raise BadInput(f"{run.path} has no split to publish; run 'svmbench curate' first")
+    clips = {clip.clip_id: clip for clip in run.read(Clip, "clips")}
+    warnings = published.audit(splits, clips)
+    by_part = {part.name: [clips[clip_id] for clip_id in part.clip_ids] for part in splits}
+    posts = {f"{post.platform}-{post.post_id}": post for post in run.read(Post, "posts")}
+    chosen = [clip for part in by_part.values() for clip in part]
+    if len(chosen) < len(clips):
+        warnings.append(f"{len(clips) - len(chosen)} clips stand in no part of the split and are left out")
+    return _Material(
+        chosen, by_part, published.part_names(splits), posts, run.read(Drop, "drops"), list(clips.values()), warnings
+    )
+
+
+def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Path], version: str) -> dict[str, dict[str, int]]:
+    """Writes both folders anew; returns rows by configuration and part."""
+    for draft in drafts:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+    opaque = published.Opaque(run)
+    rows = _write_tables(recipe, run, material, drafts, opaque)
+    configs = [card.Config(name=name, rows=counts) for name, counts in rows.items()]
+    parts = [
+        card.part(material.names[name], clips, [opaque.clip(clip.clip_id) for clip in clips])
+        for name, clips in material.by_part.items()
+    ]
+    account = card.account(
+        [f"{post.platform}:{post.post_id}" for post in material.posts.values()], material.drops,
+        map(_post_of, material.all_clips), map(_post_of, material.clips),
+    )  # fmt: skip
+    cards = card.render(recipe, version, configs, parts, account, material.clips, material.warnings)
+    for draft, kind, text in zip(drafts, ("dataset", "ids"), cards.values(), strict=True):
+        (draft / "README.md").write_text(text)
+        (draft / RECIPE).write_text(_recipe_text(recipe))
+        (draft / "tombstones.csv").write_text("clip_id,removed_in,reason\n")
+        mark: dict[str, Any] = {"kind": kind, "name": recipe.name, "version": version, "svmbench": __version__}
+        mark["rows"] = {name: counts for name, counts in rows.items() if (name == "ids") == (kind == "ids")}
+        mark |= {"parts": [asdict(part) for part in parts], "account": asdict(account), "warnings": material.warnings}
+        (draft / MARK).write_text(json.dumps(mark, indent=2) + "\n")
+        _write_sums(draft)
+    return rows
+
+
+def _write_tables(
+    recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Path], opaque: published.Opaque
+) -> dict[str, dict[str, int]]:
+    """The Parquet files of both folders; 'ids' comes last."""
+    rows: dict[str, dict[str, int]] = {"metadata": {}, "splits": {}}
+    captions, id_rows = recipe.publish.captions, {}
+    for name, clips in material.by_part.items():
+        part = material.names[name]
+        found = [(clip, material.posts.get(clip.clip_id.rpartition("-")[0])) for clip in clips]
+        tables = {
+            "metadata": published.metadata(found, opaque, captions=captions),
+            "splits": published.split_rows(clips, recipe.split.by, opaque),
+        }
+        for config, table in tables.items():
+            rows[config][part] = published.write_rows(table, drafts[0] / config / f"{part}.parquet")
+        id_rows[part] = published.write_rows(published.ids(found, opaque), drafts[1] / "ids" / f"{part}.parquet")
+    part_of = {clip.clip_id: material.names[name] for name, clips in material.by_part.items() for clip in clips}
+    for table_name in (name for name in run.table_names() if name.startswith("features_")):
+        counts = published.write_features(run, table_name, part_of, drafts[0] / table_name, opaque)
+        if counts:
+            rows[table_name] = {part: counts[part] for part in material.names.values() if part in counts}
+        if sum(counts.values()) < len(part_of):
+            material.warnings.append(f"{table_name}: {len(part_of) - sum(counts.values())} clips have none")
+    if sum(id_rows.values()) < len(part_of):
+        material.warnings.append(
+            f"{len(part_of) - sum(id_rows.values())} clips have no public address, so their ids are left out"
+        )
+    return {**rows, "ids": id_rows}
+
+
+def _post_of(clip: Clip) -> str:
+    """'platform:post_id' of a clip, as drops have it."""
+    return clip.clip_id.rpartition("-")[0].replace("-", ":", 1)
+
+
+def _recipe_text(recipe: Recipe) -> str:
+    """The recipe with every default, as YAML that svmbench reads again."""
+    values = recipe.model_dump(mode="json")
+    values["replica"]["media_dir"] = None
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _write_sums(folder: Path) -> None:
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    (folder / SUMS).write_text("".join(f"{sha256_file(folder / path)}  {path}\n" for path in paths))

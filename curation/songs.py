@@ -1,0 +1,15 @@
+"""Which clips share a song: the platform's track id says so. A song uploaded anew as an 'original sound' is not recognised."""
+
+from __future__ import annotations
+
+from svmbench.records import Post
+
+
+def clip_id(post: Post) -> str:
+    """One clip a post: '<platform>-<post_id>-0'."""
+    return f"{post.platform}-{post.post_id}-0"
+
+
+def song_id(post: Post) -> str:
+    """'<platform>:<track_id>', or 'post:<clip_id>' where the track is unknown: then the clip is alone with its song."""
+    return f"{post.platform}:{post.track_id}" if post.track_id else f"post:{clip_id(post)}"

@@ -1,0 +1,49 @@
+"""What the words of the page mean: metrics and terms, failed checks, and the marks of the audit of published figures."""
+
+from __future__ import annotations
+
+TERMS = {
+    "Recall@K (R@K)": "Share of the queries with at least one right item among the first K candidates. It is the field's "
+    "name for the hit rate, not the share of all right items found. Candidates with equal similarity count in random order.",
+    "MedR, MeanR": "Median and mean over the queries of the rank of the first right item. 1 is best.",
+    "MRR": "Mean reciprocal rank: the mean of 1 / rank of the first right item. 1 is best.",
+    "Query, gallery": "The item asked about, and the candidates that are ranked for it. Video → music: a clip asks, and the songs "
+    "are ranked, each song once. Music → video: a song asks, and the clips are ranked.",
+    "Chance": "What a ranking that knows nothing gives on the same queries and gallery; computed, not typed.",
+    "± and small figures": "95 % interval from drawing the test songs again with replacement (clips of one song are not "
+    "independent): half its width for shares, both ends for ranks. With several seeds, the mean of their intervals.",
+    "Seeds, sd": "How many times training was repeated, and the standard deviation of R@10 between the repeats. It is a noise of "
+    "its own and not part of the interval.",
+    "Control": "What is reached without the pairing. A model trained on shuffled pairs must fall back to chance; if it does not, "
+    "something leaks. mean_embedding ranks the same way for every query; a model that does not beat it has learnt nothing about pairs.",
+    "Interval overlap": "Two rows whose intervals overlap are not told apart by this page. Overlap is a cautious rule: "
+    "a paired test can separate rows that it leaves together.",
+}
+CHECKS = {
+    "batch_invariance": "an item's embedding changes with the items embedded beside it, so the score may rest on the order of "
+    "the data",
+    "independent_order": "ranks move when videos and music are read in other orders, so the model uses an item's place and not "
+    "the item",
+    "collapse": "embeddings of different items hardly differ",
+    "finite": "some inputs give embeddings that are not finite or not of unit length",
+    "ties": "more than one query in a hundred has its right item tied with a wrong one, so the score says how ties were broken",
+}
+OTHER_CHECK = "an integrity check of this name failed for the row"
+FLAGS = {
+    "grim": "The printed share times the number of queries is not a whole number of queries, within the printed rounding. "
+    "It was averaged over several pools, or scored on another number of queries than the paper says.",
+    "monotone": "Recall falls although the cut-off grows. That cannot happen on one set of queries.",
+    "chance": "Not above random ranking of a pool of this size (one-sided binomial test at 5 %, each figure by itself, so about "
+    "one figure in twenty of a random system escapes this mark).",
+    "median": "The median rank contradicts a recall beside it: the median is at most K exactly when at least half of the queries "
+    "have a hit in the first K.",
+    "rising": "More hits per rank further down than nearer the top, by over three standard errors. Rankings by similarity thin "
+    "out downwards; look for a slip of the pen or a mixed pool.",
+    "edge": "Hits lie almost evenly over a stretch of ranks and then stop. A ranking by similarity fades; an edge suggests that "
+    "the system found a group of that size and guessed inside it (inference from the shape alone).",
+    "anchor": "The row of random ranking does not fit any one pool size: K / N is violated at this cut-off.",
+    "one_set": "No one number of test queries makes the rows of this table whole; the systems were hardly scored on one set.",
+    "repeat": "The same figures stand in another row of this table. Two systems rarely agree in every cell; one may be a copy.",
+    "tables": "The same system has no such figure in the paper's other table of the same data.",
+    "suspect": "A reason for doubt that no formula sees, written by hand.",
+}

@@ -1,0 +1,186 @@
+"""VM-NET's 1140 numbers against librosa 0.11, block by block, on the parameters of the authors' script."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache
+
+import librosa
+import numpy as np
+import pytest
+
+from curation.chroma import cens, tuning
+from curation.features import vm_net_audio as vm_net
+from curation.spectra import stft
+from svmbench.errors import Silent
+from svmbench.media import ClipMedia
+
+HZ = vm_net.HZ
+ROWS = {
+    "chroma": 12, "cens": 12, "mel": 96, "cepstrum": 20, "delta": 20, "delta2": 20, "level": 1, "centroid": 1, "bandwidth": 1,
+    "rolloff": 1, "line": 2, "parabola": 3, "crossings": 1,
+}  # fmt: skip
+# Largest difference of a row's mean, variance and maximum in dB, dB^2, dB. A value near a threshold (the 80 dB floor, the next
+# bin of a roll-off, a tuning of the next hundredth) may fall to the other side of it by rounding: hence not 0.
+TOLERANCE = (0.02, 0.5, 0.02)
+MUSIC = "librosa+data/audio/Kevin_MacLeod_-_Vibe_Ace.ogg"
+WALTZ = "librosa+data/audio/147793__setuniman__sweet-waltz-0i-22mi.ogg"
+VOICE = "librosa+data/audio/198-209-0000.ogg"
+
+
+def made_up(seconds: float) -> np.ndarray:
+    """A chord that moves, with clicks and a little noise."""
+    rng, times = np.random.default_rng(0), np.arange(round(seconds * HZ)) / HZ
+    wave = 0.002 * rng.standard_normal(len(times))
+    for second in range(int(np.ceil(seconds))):
+        part = slice(second * HZ, (second + 1) * HZ)
+        for semitone in (0, 4, 7):
+            wave[part] += 0.1 * np.sin(2 * np.pi * 220.5 * 2 ** ((semitone + 2 * second % 12) / 12) * times[part])
+    wave[:: HZ // 2] += 0.8
+    return wave.astype(np.float32)
+
+
+def librosa_blocks(wave: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """The authors' thirteen blocks of both parts of a wave of 29.12 s, in decibels; (1366, rows)."""
+    feature = librosa.feature
+    found = []
+    for y in librosa.effects.hpss(wave):
+        grid = {"y": y, "hop_length": 256, "n_fft": 512}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # empty mel filters; tuning of a part without peaks
+            mfcc = feature.mfcc(y=y, sr=HZ, hop_length=256)
+            raw = {
+                "chroma": feature.chroma_stft(sr=HZ, **grid),
+                "cens": feature.chroma_cens(y=y, sr=HZ, hop_length=256),
+                "mel": feature.melspectrogram(n_mels=96, **grid),
+                "cepstrum": mfcc,
+                "delta": feature.delta(mfcc),
+                "delta2": feature.delta(mfcc, order=2),
+                "level": feature.rms(y=y, hop_length=256, frame_length=512),
+                "centroid": feature.spectral_centroid(sr=HZ, **grid),
+                "bandwidth": feature.spectral_bandwidth(sr=HZ, **grid),
+                "rolloff": feature.spectral_rolloff(sr=HZ, **grid),
+                "line": feature.poly_features(sr=HZ, **grid),
+                "parabola": feature.poly_features(sr=HZ, order=2, **grid),
+                "crossings": feature.zero_crossing_rate(y=y, hop_length=256, frame_length=512),
+            }
+        found.append({name: librosa.power_to_db(np.abs(rows), ref=np.max).T for name, rows in raw.items()})
+    return found
+
+
+def summary(blocks: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows = blocks[name].astype(float)
+    return rows.mean(axis=0), rows.var(axis=0), rows.max(axis=0)
+
+
+def assert_blocks(wave: np.ndarray, *, without: tuple[str, ...] = ()) -> None:
+    whole = np.pad(wave, (0, vm_net.LENGTH - len(wave)))
+    heard = np.pad(wave, (0, min(vm_net.TAIL, vm_net.LENGTH - len(wave))))
+    for part, expected in zip(vm_net.separate(heard), librosa_blocks(whole), strict=True):
+        found = vm_net.blocks(part)
+        assert {name: block.shape for name, block in found.items()} == {n: (1366, rows) for n, rows in ROWS.items()}
+        for name in ROWS:
+            if name not in without:
+                for ours, theirs, tolerance in zip(summary(found, name), summary(expected, name), TOLERANCE, strict=True):
+                    np.testing.assert_allclose(ours, theirs, atol=tolerance, err_msg=name)
+
+
+def test_a_full_clip_equals_librosa_in_every_block() -> None:
+    assert_blocks(made_up(29.12))
+
+
+def test_a_real_track_equals_librosa_in_every_block(real_wave: Callable[..., np.ndarray]) -> None:
+    assert_blocks(real_wave(WALTZ, HZ, 29.12))
+
+
+@pytest.mark.parametrize("name", [MUSIC, VOICE])
+def test_a_short_clip_equals_librosa_but_for_cens(name: str, real_wave: Callable[..., np.ndarray]) -> None:
+    """After a short clip librosa's CENS scales up the rounding noise of its resampler, where there is no sound: not comparable."""
+    assert_blocks(real_wave(name, HZ, 12), without=("cens",))
+
+
+@pytest.mark.parametrize("name", [MUSIC, VOICE])
+def test_cens_of_a_short_clip_equals_librosa_where_there_is_sound(name: str, real_wave: Callable[..., np.ndarray]) -> None:
+    wave = real_wave(name, HZ, 12)
+    whole, heard = np.pad(wave, (0, vm_net.LENGTH - len(wave))), np.pad(wave, (0, vm_net.TAIL))
+    for part, y in zip(vm_net.separate(heard), librosa.effects.hpss(whole), strict=True):
+        tuned = tuning(np.abs(stft(part, 2048, 256))[::2], HZ, 36)
+        assert tuned == pytest.approx(librosa.estimate_tuning(y=y, sr=HZ, bins_per_octave=36), abs=1e-9)
+        expected = librosa.feature.chroma_cens(y=y, sr=HZ, hop_length=256).T
+        last = len(wave) // 256 + 20  # half the smoothing window after the sound
+        np.testing.assert_allclose(cens(part, HZ, 256, tuned)[:last], expected[:last], atol=1e-4)
+
+
+@cache
+def described(seconds: float) -> np.ndarray:
+    return vm_net.describe(made_up(seconds))
+
+
+def test_the_order_of_the_1140_numbers() -> None:
+    wave = made_up(29.12)
+    rows = [block for part in vm_net.separate(wave) for block in vm_net.blocks(part).values()]
+    found = described(29.12)
+    assert found.shape == (1140,)
+    np.testing.assert_allclose(found[:12], rows[0].mean(axis=0))
+    np.testing.assert_allclose(found[190:202], rows[13].mean(axis=0))
+    np.testing.assert_allclose(found[380 : 380 + 12], rows[0].var(axis=0))
+    np.testing.assert_allclose(found[-1], rows[-1].max())
+    assert sum(ROWS.values()) == 190
+
+
+def test_silence_after_the_sound_is_the_zero_padding_of_the_paper() -> None:
+    """Transforming all 29.12 s or only the sound and what its filters reach gives the same numbers."""
+    wave = made_up(9.0)
+    np.testing.assert_allclose(vm_net.describe(np.pad(wave, (0, vm_net.LENGTH - len(wave)))), vm_net.describe(wave), atol=0.02)
+
+
+def test_the_middle_of_a_long_clip_counts() -> None:
+    wave = made_up(29.12)
+    louder = np.concatenate([np.full(5000, 0.9, np.float32), wave, np.full(5000, 0.9, np.float32)])
+    np.testing.assert_array_equal(vm_net.describe(louder), described(29.12))
+
+
+def test_the_parts_add_up_to_the_wave_and_tell_tones_from_clicks() -> None:
+    wave = made_up(4.0)
+    harmonic, percussive = vm_net.separate(wave)
+    np.testing.assert_allclose(harmonic + percussive, wave, atol=1e-5)
+    click = slice(HZ - 50, HZ + 50)
+    assert np.abs(percussive[click]).max() > 3 * np.abs(harmonic[click]).max()
+    quiet = slice(HZ + 1500, HZ + 4500)
+    assert np.std(harmonic[quiet]) > 5 * np.std(percussive[quiet])
+
+
+@pytest.mark.parametrize("length", [1, 2, 255, 2047, 30_000])
+@pytest.mark.parametrize("kind", ["zeros", "noise", "nan", "constant"])
+def test_odd_sounds_give_finite_numbers(length: int, kind: str, sound_clip: Callable[..., ClipMedia]) -> None:
+    wave = {
+        "zeros": np.zeros(length),
+        "noise": np.random.default_rng(0).standard_normal(length),
+        "nan": np.full(length, np.nan),
+        "constant": np.ones(length),
+    }[kind]
+    found = vm_net.extract(sound_clip(wave, HZ))
+    assert found.values_TD.shape == (1, vm_net.DIM)
+    assert np.isfinite(found.values_TD).all()
+    assert found.hop_s == length / HZ
+
+
+def test_a_clip_without_audio_raises_silent(sound_clip: Callable[..., ClipMedia]) -> None:
+    with pytest.raises(Silent):
+        vm_net.extract(sound_clip(np.zeros(0), HZ))
+
+
+def test_it_is_faster_than_librosa() -> None:
+    """A ratio within one run, since the machine may be busy: librosa takes 8 to 10 times as long on a clip of 12 s."""
+    wave = made_up(12.0)
+    whole = np.pad(wave, (0, vm_net.LENGTH - len(wave)))
+    librosa_blocks(whole)
+    vm_net.describe(wave)
+    taken = []
+    for work in (lambda: librosa_blocks(whole), lambda: vm_net.describe(wave)):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    assert taken[0] > 2.5 * taken[1], taken

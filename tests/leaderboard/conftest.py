@@ -1,0 +1,121 @@
+"""A run folder as the other rooms leave it: chance, three baselines with three seeds and a control, ranked both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from svmbench.records import M2V, V2M, Box, Clip, Drop, Post, Score, Split, to_table
+from svmbench.store import RunFolder
+
+CUTOFFS = (1, 5, 10, 25, 50)
+SYSTEMS = {  # baseline, variant: how much signal, seeds, parameters, seconds
+    ("chance", ""): (0.0, 1, 0, 0.01),
+    ("cca", ""): (0.9, 1, 70_000, 0.8),
+    ("vm_net", ""): (1.3, 3, 8_110_080, 64.0),
+    ("mvbind", ""): (1.9, 3, 1_314_304, 21.5),
+    ("mvbind", "shuffled"): (0.0, 3, 1_314_304, 21.9),
+}
+
+
+def ranks_of(signal: float, queries: int, gallery: int, rng: np.random.Generator) -> np.ndarray:
+    """How many wrong candidates stand before the right one, for a scorer that sees `signal` standard deviations of the truth."""
+    right = rng.normal(signal, 1.0, queries)
+    return (rng.normal(0.0, 1.0, (queries, gallery - 1)) > right[:, None]).sum(axis=1)
+
+
+def scores_of(better: np.ndarray, tied: np.ndarray, **common: object) -> list[Score]:
+    """Scores with intervals from a plain bootstrap over queries."""
+    rng, rank = np.random.default_rng(0), better + tied / 2 + 1
+    found = {f"recall@{k}": np.clip((k - better) / (tied + 1), 0, 1) for k in CUTOFFS}
+    draws = rng.integers(0, len(rank), (200, len(rank)))
+    rows = [(m, v.mean(), np.percentile(v[draws].mean(axis=1), [2.5, 97.5])) for m, v in found.items()]
+    rows.append(("median_rank", np.median(rank), np.percentile(np.median(rank[draws], axis=1), [2.5, 97.5])))
+    rows.append(("mean_rank", rank.mean(), np.percentile(rank[draws].mean(axis=1), [2.5, 97.5])))
+    rows.append(("mrr", (1 / rank).mean(), np.percentile((1 / rank)[draws].mean(axis=1), [2.5, 97.5])))
+    return [Score(metric=m, value=float(v), ci95=(float(c[0]), float(c[1])), **common) for m, v, c in rows]  # type: ignore[arg-type]
+
+
+def fill_scores(
+    run: RunFolder, *, dataset: str = "demo", revision: str = "3f9c2a71d0be44aa", checks: tuple[str, ...] = ()
+) -> list[Score]:
+    """Commits scores and ranks; `checks` are failed by the cca rows."""
+    sizes = {V2M: (192, 88), M2V: (88, 192)}
+    scores, ranks = [], []
+    for (baseline, variant), (signal, seeds, params, wall_s) in SYSTEMS.items():
+        for direction, (queries, gallery) in sizes.items():
+            for seed in range(seeds):
+                rng = np.random.default_rng([len(baseline), len(variant), seed, direction == V2M])
+                better = ranks_of(signal, queries, gallery, rng) if baseline != "chance" else np.zeros(queries, int)
+                tied = np.full(queries, gallery - 1 if baseline == "chance" else 0)
+                scores += scores_of(
+                    better, tied, dataset=dataset, revision=revision, split="test", direction=direction, gallery_size=gallery,
+                    num_queries=queries, baseline=baseline, variant=variant, settings_hash="a1b2c3", seed=seed, num_params=params,
+                    commit="0f1e2d3c4b5a", device="cpu", wall_s=wall_s, checks=checks if baseline == "cca" else (),
+                )  # fmt: skip
+                ranks += [
+                    {"key": "k", "baseline": baseline, "variant": variant, "seed": seed, "fold": None, "direction": direction,
+                     "query_id": f"v:{q}", "song_id": f"m:{q % 88}", "better": int(b), "tied": int(t), "num_candidates": gallery}
+                    for q, (b, t) in enumerate(zip(better, tied, strict=True))
+                ]  # fmt: skip
+    with run.writing("bench") as writer:
+        writer.commit(["all"], {"scores": to_table(Score, scores), "ranks": pa.Table.from_pylist(ranks)})
+    return scores
+
+
+def fill_dataset(run: RunFolder) -> None:
+    """Commits posts, drops, clips and a split, and writes settings with a history."""
+    rng = np.random.default_rng(1)
+    posts = [
+        Post(platform="tiktok", post_id=str(i), url=f"https://example.invalid/{i}", words=("dance",), caption=f"clip {i}",
+             hashtags=(),
+             likes=20_000, likes_exact=True, track_id=str(i % 100), track_title="song", track_original=False, duration_s=12.0,
+             posted_at=None, fetched_at=None, sha256=None, author_hash=None)
+        for i in range(220)
+    ]  # fmt: skip
+    reasons = [
+        ("search", "rule", "likes_below_min", 61),
+        ("fetch", "failure", "private", 4),
+        ("fetch", "failure", "throttled", 2),
+    ]
+    late = [("curate", "rule", "no_audio", 6), ("curate", "rule", "speech", 14), ("curate", "failure", "unreadable", 3)]
+    drops = [Drop(id=f"tiktok:x{s}{r}{i}", stage=s, kind=k, reason=r) for s, k, r, n in reasons for i in range(n)]
+    drops += [Drop(id=f"tiktok:{i}", stage=s, kind=k, reason=r) for s, k, r, n in late for i in range(n)]
+    lengths = rng.uniform(8, 15, 192)
+    clips = [
+        Clip(clip_id=f"tiktok-{i}-0", post_id=str(i), song_id=f"tiktok:{i % 88}", start_s=0.0, end_s=float(lengths[i]), fps=30.0,
+             width_px=576, height_px=1024, box=Box(left_px=0, top_px=0, width_px=576, height_px=1024), media="0" * 64,
+             measures={"speech_share": float(rng.random() / 3), "flow_px": float(rng.gamma(2.0, 2.0))})
+        for i in range(192)
+    ]  # fmt: skip
+    names = [c.clip_id for c in clips]
+    parts = {"train": names[:96], "val": names[96:116], "test": names[116:]}
+    splits = [Split(name=name, clip_ids=tuple(ids), grouped_by="song") for name, ids in parts.items()]
+    with run.writing("crawl") as writer:
+        writer.commit([], {"posts": to_table(Post, posts), "drops": to_table(Drop, drops)})
+    with run.writing("curate") as writer:
+        writer.commit([], {"clips": to_table(Clip, clips)})
+    with run.writing("split") as writer:
+        writer.commit([], {"splits": to_table(Split, splits)})
+    run.write_settings(
+        {
+            "recipe": {"name": "demo", "about": "Composed short videos on the embedded platform."},
+            "svmbench": {"commit": "0f1e2d3c4b5a", "versions": {"svmbench": "0.1.0", "torch": "2.13.0"}, "machine": {"cores": 2}},
+            "history": [
+                {"at": "2026-11-21T10:00:00Z", "command": "svmbench crawl demo --out demo", "commit": "0f1e2d3c4b5a"},
+                {"at": "2026-11-21T10:05:00Z", "command": "svmbench run-baselines demo", "commit": "0f1e2d3c4b5a"},
+            ],
+        }
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A full run: dataset tables, settings, scores and ranks."""
+    made = RunFolder.create(tmp_path / "demo-run")
+    fill_dataset(made)
+    fill_scores(made, checks=("batch_invariance",))
+    return made
