@@ -7,8 +7,7 @@ every metric can be the expectation under a random order of the tied, and no ord
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -45,19 +44,12 @@ class Ranks:
     def chance(self) -> Ranks:
         """The ranks of a scorer that knows nothing (all candidates tied): any metric of them is the exact chance value."""
         return Ranks(
-            better=np.zeros_like(self.better), tied=self.num_candidates - self.num_right, tied_right=self.num_right, num_right=self.num_right,
+            better=np.zeros_like(self.better),
+            tied=self.num_candidates - self.num_right,
+            tied_right=self.num_right,
+            num_right=self.num_right,
             num_candidates=self.num_candidates,
-        )  # fmt: skip
-
-    def take(self, index: npt.NDArray[np.generic]) -> Ranks:
-        """The ranks of some of the queries."""
-        return Ranks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-
-def concatenate(parts: Iterable[Ranks]) -> Ranks:
-    """Several sets of queries, each ranked in its own gallery, as one."""
-    parts = list(parts)
-    return Ranks(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Ranks)})
+        )
 
 
 def rank(

@@ -226,8 +226,9 @@ class Trainer:
     def _record(self, job: Job, findings: list[Finding], by_design: tuple[str, ...]) -> dict[str, Any]:
         return {
             "key": job.key, "dataset": self.pack.dataset, "revision": self.pack.revision, "split": job.split,
-            "baseline": job.baseline, "variant": job.variant, "settings_hash": settings_hash(job.settings), "settings": json.dumps(asdict(job.settings)),
-            "seed": job.seed, "folds": job.folds, "fold": job.fold, "code": job.code, "commit": __version__,
+            "baseline": job.baseline, "variant": job.variant, "settings_hash": settings_hash(job.settings),
+            "settings": json.dumps(asdict(job.settings)), "seed": job.seed, "folds": job.folds, "fold": job.fold,
+            "code": job.code, "commit": __version__,
             "checks": sorted(f.check for f in findings if not f.passed and f.check not in by_design),
             "findings": [f"{f.check}: {'passed' if f.passed else 'FAILED'}, {f.detail}" for f in findings],
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",

@@ -6,6 +6,7 @@ Axes: Q queries, S songs, R replicates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,20 +27,25 @@ def song_bootstrap(
     num_songs = int(inverse.max(initial=-1)) + 1
     if num_songs < 2:
         return None
-    rng = np.random.default_rng(seed)
     order = np.argsort(values, kind="stable")
     sums_S = np.bincount(inverse, weights=values)
     counts_S = np.bincount(inverse)
     found = []
     for low in range(0, replicates, CHUNK):
-        rows = min(CHUNK, replicates - low)
-        weight_RS = rng.multinomial(num_songs, np.full(num_songs, 1 / num_songs), size=rows)
+        weight_RS = _weights(num_songs, replicates, seed)[low : low + CHUNK].astype(np.int64)
         if aggregate == "mean":
             found.append((weight_RS @ sums_S) / (weight_RS @ counts_S))
         else:
             found.append(_weighted_medians(values[order], weight_RS[:, inverse[order]]))
     low_value, high_value = np.percentile(np.concatenate(found), [2.5, 97.5])
     return float(low_value), float(high_value)
+
+
+@lru_cache(maxsize=2)
+def _weights(num_songs: int, replicates: int, seed: int) -> npt.NDArray[np.uint16]:
+    """How often each song is drawn in each replicate (R, S): the same draws for every metric and baseline."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(num_songs, np.full(num_songs, 1 / num_songs), size=replicates).astype(np.uint16)
 
 
 def _weighted_medians(sorted_Q: npt.NDArray[np.float64], weight_RQ: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

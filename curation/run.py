@@ -8,45 +8,27 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from curation.clip_job import STAGE, ClipJob, Outcome, dropped, filter_settings, post_key
 from curation.isolate import Item, Supervisor
-from curation.songs import clip_id, song_id
 from curation.split import split
 from svmbench import plugins, records, settings
-from svmbench.errors import BadInput, BadMedia, BadSettings, MissingExtra
+from svmbench.errors import BadMedia, BadSettings, MissingExtra
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Stage
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, Drop, Features, Post, Split
+from svmbench.records import Clip, Drop, Post, Split
 from svmbench.store import RunFolder, Writer
 
-STAGE = "curate"
 BATCH, BATCH_S = 16, 10.0  # ours: finished posts a commit, and how long they may wait for it
 LIMIT_S, LIMIT_FACTOR = 30.0, 4.0  # ours: wall time a post may take, and how often its length
 LIBRARIES = ("av", "cv2", "skimage", "scipy", "soxr")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one post: a clip with its features, or a drop."""
-
-    clip: Clip | None = None
-    drop: Drop | None = None
-    features: Mapping[str, Features] = field(default_factory=dict)
-
-
-def post_key(post: Post) -> str:
-    """'platform:post_id', the id of a post in done-markers and drops."""
-    return f"{post.platform}:{post.post_id}"
 
 
 def check(recipe: Recipe) -> None:
@@ -58,118 +40,6 @@ def check(recipe: Recipe) -> None:
     if missing:
         raise MissingExtra(f"curating needs {', '.join(missing)}; pip install 'svmbench[curate]'")
     filter_settings(recipe)
-
-
-def filter_settings(recipe: Recipe) -> dict[str, Any]:
-    """Filter name -> its Settings as the recipe gives them, in the recipe's order."""
-    return {
-        name: settings.build(plugins.load("curation.filters", name).Settings, values, where=f"filters.{name}")
-        for name, values in recipe.filters.items()
-    }
-
-
-class ClipJob:
-    """The work of the decode child: one post in, one Outcome out. BadMedia says why a file cannot be used."""
-
-    def __init__(self, recipe: Recipe, folder: str) -> None:
-        from curation import border
-        from svmbench import media
-
-        self.recipe, self.run_folder = recipe, RunFolder(folder)
-        self.filters = [(name, plugins.load("curation.filters", name), s) for name, s in filter_settings(recipe).items()]
-        self.features = [(name, plugins.load("curation.features", name)) for name in recipe.features]
-        wanted = [plugin.NEEDS for _, plugin, _ in self.filters] + [plugin.NEEDS for _, plugin in self.features]
-        self.border_frames = border.FRAMES if recipe.borders.method == "paper" else None
-        extra = [media.Needs(frames=(self.border_frames,))] if self.border_frames else []
-        self.needs = media.union([*extra, *wanted])
-        self.let_go = set(extra[0].frames) - {need for n in wanted for need in n.frames} if extra else set()
-
-    def run(self, post: Post) -> Outcome:
-        from svmbench import media
-
-        decoded = media.decode(self._path(post), self.needs, self.recipe.clip.max_s)
-        measures: dict[str, float | None] = {
-            "truncated": float(decoded.probe.truncated), "audio_s": decoded.probe.audio_s
-        }  # fmt: skip
-        if decoded.duration_s < self.recipe.clip.min_s:
-            return _dropped(post, "rule", "too_short", decoded.duration_s, json.dumps(measures))
-        clip = self._cropped(decoded, measures)
-        refusal = self._measured(post, clip, measures)
-        if refusal:
-            return refusal
-        found = {}
-        for name, plugin in self.features:
-            try:
-                found[name] = _sound_features(plugin.extract(clip), plugin.DIM)
-            except MemoryError:
-                raise
-            except Exception as error:
-                return _dropped(post, "failure", f"feature_{name}", None, _detail(error))
-        return Outcome(clip=_clip(post, clip, measures), features=found)
-
-    def _path(self, post: Post) -> Path:
-        try:
-            return self.run_folder.media_path(post.sha256 or "")
-        except BadInput as error:
-            raise BadMedia("no_media", str(error)) from error
-
-    def _cropped(self, decoded: Any, measures: dict[str, float | None]) -> Any:
-        """The clip inside its border; the full-size frames that showed it are let go."""
-        from curation.border import find_border
-
-        if self.border_frames is None:
-            return decoded
-        found = find_border(decoded.frames(self.border_frames).images)
-        measures["border_confidence"] = found.confidence
-        return decoded.with_box(found.box, without=self.let_go)
-
-    def _measured(self, post: Post, clip: Any, measures: dict[str, float | None]) -> Outcome | None:
-        """Adds every filter's measure; the first refusal as a drop, None where all keep."""
-        first = None
-        for name, plugin, chosen in self.filters:
-            try:
-                value = plugin.measure(clip, chosen)
-                if value is not None and not math.isfinite(value):
-                    raise ValueError(f"the measure is {value}")
-                verdict = plugin.judge(value, chosen)
-            except MemoryError:
-                raise
-            except Exception as error:
-                return _dropped(post, "failure", f"filter_{name}", None, _detail(error))
-            measures[plugin.NAME_OF_MEASURE] = None if value is None else float(value)
-            first = first or (None if verdict.keep else verdict)
-        return _dropped(post, "rule", first.reason, first.value, json.dumps(measures)) if first else None
-
-
-def _dropped(post: Post, kind: str, reason: str, value: float | None, detail: str) -> Outcome:
-    return Outcome(drop=Drop(id=post_key(post), stage=STAGE, kind=kind, reason=reason, value=value, detail=detail))
-
-
-def _detail(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def _sound_features(found: Features, dim: int) -> Features:
-    steps, width = found.values_TD.shape
-    if width != dim or not steps or not np.isfinite(found.values_TD).all():
-        raise ValueError(f"features of shape {found.values_TD.shape}, not all finite or not {dim} columns wide")
-    return found
-
-
-def _clip(post: Post, clip: Any, measures: Mapping[str, float | None]) -> Clip:
-    return Clip(
-        clip_id=clip_id(post),
-        post_id=post.post_id,
-        song_id=song_id(post),
-        start_s=clip.start_s,
-        end_s=clip.end_s,
-        fps=clip.probe.fps,
-        width_px=clip.probe.width_px,
-        height_px=clip.probe.height_px,
-        box=clip.box,
-        media=post.sha256 or "",
-        measures=dict(measures),
-    )
 
 
 def curate(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> None:
@@ -199,7 +69,8 @@ def _same_settings(recipe: Recipe, run: RunFolder) -> None:
         raise BadSettings(
             f"{run.path} was curated with other settings ({', '.join(changed)} changed); choose a new --out, or use --fresh"
         )
-    run.write_settings({STAGE: {"hash": mark, "settings": chosen}})
+    modality = {name: plugins.load("curation.features", name).MODALITY for name in recipe.features}
+    run.write_settings({STAGE: {"hash": mark, "settings": chosen}, "features": modality})
 
 
 def _account_done(run: RunFolder, stage: Stage, posts: Mapping[str, Post]) -> set[str]:
@@ -229,8 +100,9 @@ def _work(recipe: Recipe, run: RunFolder, fleet: Fleet, stage: Stage, writer: Wr
     items = [Item(post, _limit_s(post, recipe)) for post in todo.values()]
     began, waiting, committed = time.monotonic(), dict[str, Outcome](), time.monotonic()
     workers = max(1, min(fleet.num_cpus, len(items)))
+    results: Any = fleet.map(Supervisor, (ClipJob, recipe, str(run.path)), items, workers=workers)
     try:
-        for item, value in fleet.map(Supervisor, (ClipJob, recipe, str(run.path)), items, workers=workers):
+        for item, value in results:
             stage.summary.startup_s = stage.summary.startup_s or time.monotonic() - began
             outcome = _outcome(item.payload, value)
             waiting[post_key(item.payload)] = outcome
@@ -243,6 +115,7 @@ def _work(recipe: Recipe, run: RunFolder, fleet: Fleet, stage: Stage, writer: Wr
                 _commit(writer, waiting)
                 waiting, committed = {}, time.monotonic()
     finally:
+        results.close()  # the children end before the last commit
         if waiting:
             _commit(writer, waiting)
 
@@ -257,9 +130,9 @@ def _outcome(post: Post, value: Any) -> Outcome:
     if isinstance(value, Outcome):
         return value
     if isinstance(value, BadMedia):
-        return _dropped(post, "failure", value.reason, None, value.detail)
+        return dropped(post, "failure", value.reason, None, value.detail)
     if isinstance(value, WorkerLost):
-        return _dropped(post, "failure", "worker_lost", None, str(value))
+        return dropped(post, "failure", "worker_lost", None, str(value))
     raise value
 
 
@@ -286,11 +159,10 @@ def _split(recipe: Recipe, run: RunFolder, progress: Progress) -> None:
                 writer.clear()
                 writer.commit([c.clip_id for c in clips], {"splits": records.to_table(Split, parts)})
         stage.add(kept=sum(len(part.clip_ids) for part in parts))
-        stage.summary.notes += [f"{part.name}: {len(part.clip_ids)} clips" for part in parts]
-        stage.say(", ".join(_songs(parts, clips)))
+        stage.summary.notes += _shares(parts, clips)
 
 
-def _songs(parts: list[Split], clips: list[Clip]) -> Iterator[str]:
+def _shares(parts: list[Split], clips: list[Clip]) -> Iterator[str]:
     song = {clip.clip_id: clip.song_id for clip in clips}
     for part in parts:
-        yield f"{part.name} {len(part.clip_ids)} clips of {len({song[c] for c in part.clip_ids})} songs"
+        yield f"{part.name}: {len(part.clip_ids)} clips of {len({song[c] for c in part.clip_ids})} songs"

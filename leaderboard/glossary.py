@@ -7,15 +7,16 @@ TERMS = {
     "name for the hit rate, not the share of all right items found. Candidates with equal similarity count in random order.",
     "MedR, MeanR": "Median and mean over the queries of the rank of the first right item. 1 is best.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the first right item. 1 is best.",
-    "Query, gallery": "The item asked about, and the candidates that are ranked for it. Video → music: a clip asks, and the songs "
-    "are ranked, each song once. Music → video: a song asks, and the clips are ranked.",
+    "Query, gallery": "The item asked about, and the candidates that are ranked for it. Video → music: a clip asks, and the "
+    "songs are ranked, each song once. Music → video: a song asks, and the clips are ranked.",
     "Chance": "What a ranking that knows nothing gives on the same queries and gallery; computed, not typed.",
     "± and small figures": "95 % interval from drawing the test songs again with replacement (clips of one song are not "
     "independent): half its width for shares, both ends for ranks. With several seeds, the mean of their intervals.",
     "Seeds, sd": "How many times training was repeated, and the standard deviation of R@10 between the repeats. It is a noise of "
     "its own and not part of the interval.",
     "Control": "What is reached without the pairing. A model trained on shuffled pairs must fall back to chance; if it does not, "
-    "something leaks. mean_embedding ranks the same way for every query; a model that does not beat it has learnt nothing about pairs.",
+    "something leaks. mean_embedding ranks the same way for every query; a model that does not beat it has "
+    "learnt nothing about pairs.",
     "Interval overlap": "Two rows whose intervals overlap are not told apart by this page. Overlap is a cautious rule: "
     "a paired test can separate rows that it leaves together.",
 }

@@ -197,7 +197,7 @@ def run_baselines(
             jobs.baselines_job(folder, fleet, progress, names=names, seeds=seeds, folds=folds, shuffle_pairs=shuffle_pairs)
         scores = jobs.score_rows(folder)
         if not as_json:
-            jobs.show_scores(scores)
+            progress.console.print(jobs.score_table(scores))
         _close(progress, as_json, **({"scores": scores} if as_json else {}), run=folder.path)
 
 
@@ -216,7 +216,7 @@ def leaderboard(
         from svmbench import jobs
         from svmbench.progress import Progress
 
-        folders = [jobs.find_run(name) for name in runs or [None]]
+        folders = [jobs.find_run(name) for name in runs] if runs else [jobs.find_run(None)]
         page = jobs.leaderboard_job(folders, out or folders[0].path / "leaderboard")
         _close(Progress(quiet=True), as_json, leaderboard=page)
 

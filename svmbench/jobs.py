@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of, settle
-from svmbench.recipe import Recipe
+from svmbench.recipe import Recipe, load, parse
+from svmbench.records import V2M, Score
 from svmbench.store import RunFolder
 
 RUNS = Path("runs")
@@ -149,3 +155,60 @@ def import_job(file: Path, run: RunFolder, progress: Progress, *, window_s: floa
         import benchmarks.importer
     benchmarks.importer.import_features(file, run, window_s=window_s, progress=progress)
     note(run, f"import-features {file.name}" + (f" --window {window_s:g}" if window_s else ""))
+
+
+def demo_job(
+    out: Path | None, media: Path | None, posts: int | None, where: Where, progress: Progress, *, fresh: bool = False
+) -> tuple[Path, RunFolder]:
+    """The whole way: crawl, curate, publish to a loopback Hub, baselines, leaderboard. Returns the page and the run."""
+    recipe = _demo_recipe(media, posts)
+    check(recipe)
+    run = RunFolder(out or RUNS / recipe.name)
+    if fresh and run.is_run():
+        shutil.rmtree(run.path)
+    run = RunFolder.create(run.path)
+    with where.fleet() as fleet:
+        crawl_job(recipe, run, fleet, progress)
+        curate_job(run, fleet, progress)
+        publish_job(run, None, f"demo/{recipe.name.replace('_', '-')}", REHEARSAL, progress)
+        baselines_job(run, fleet, progress)
+        page = leaderboard_job([run], run.path / "leaderboard")
+        progress.summaries[0].notes.append(f"starting the workers took {fleet.startup_s:.1f} s")
+    return page, run
+
+
+def _demo_recipe(media: Path | None, posts: int | None) -> Recipe:
+    values = load("demo").model_dump(mode="json")
+    if posts:
+        values["replica"]["posts"] = posts
+    if media:
+        if not media.is_dir():
+            raise BadInput(f"--media: {media} is not a folder; name one that holds videos")
+        values |= {"name": f"demo_{re.sub(r'[^a-z0-9]+', '_', media.resolve().name.lower()).strip('_') or 'media'}"}
+        values["replica"]["media_dir"] = str(media.resolve())
+        values["search"] |= {"duration_min_s": 0, "duration_max_s": 1e6}  # the curation decides, with a reason for each file
+    return parse(values, "demo")
+
+
+def score_rows(run: RunFolder) -> list[dict[str, Any]]:
+    """The run's scores as plain rows."""
+    return [dataclasses.asdict(score) for score in run.read(Score, "scores")]
+
+
+def score_table(rows: list[dict[str, Any]]) -> Table:
+    """The scores as a table for the terminal: one row a baseline and direction."""
+    metrics = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank")
+    table = Table("direction", "baseline", "variant", "seed", *("R@" + m[7:] if "@" in m else "MedR" for m in metrics), "gallery")
+    cells: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        cells.setdefault((row["direction"], row["baseline"], row["variant"], str(row["seed"])), {})[row["metric"]] = row
+    for key, found in sorted(cells.items(), key=lambda c: (c[0][0] != V2M, c[0][1] != "chance", c[0])):
+        texts = [_cell(found.get(metric), metric) for metric in metrics]
+        table.add_row(key[0].replace("_to_", " to "), *key[1:], *texts, str(next(iter(found.values()))["gallery_size"]))
+    return table
+
+
+def _cell(row: dict[str, Any] | None, metric: str) -> str:
+    if row is None or row["value"] is None:
+        return "-"
+    return f"{row['value']:.1f}" if metric == "median_rank" else f"{100 * row['value']:.1f}"

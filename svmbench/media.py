@@ -268,7 +268,7 @@ class _Reader:
         return self.sound.end_s < (self.origin_s + self.max_s if self.num_frames else float("inf"))
 
     def probe(self) -> Probe:
-        length_s = self.last_s + min(self.last_length_s, 1.0)
+        length_s = round(self.last_s + min(self.last_length_s, 1.0), 6)
         wanted_s = min(self.claim_s, self.max_s) if self.claim_s else 0.0
         rate = self.video.average_rate or self.video.guessed_rate
         fps = self.num_frames / length_s if self.num_frames > 1 else float(rate) if rate else None

@@ -1,4 +1,4 @@
-"""MVBind's head (arXiv 2405.09286, section 3.3): two small networks on frozen features, symmetric InfoNCE.
+"""MVBind's head (arXiv 2405.09286, section 4.2): two small networks on frozen features, symmetric InfoNCE.
 
 What differs:
 - The paper feeds ImageBind features of 1024 values on both sides; here the inputs are the run's features. With 1024 on both sides
@@ -30,9 +30,9 @@ NEEDS: tuple[str, ...] = ()
 
 @dataclass(frozen=True)
 class Settings:
-    hidden: int = setting(512, low=1, high=65536, source="section 3.3")
-    dim: int = setting(256, low=1, high=65536, source="section 3.3")
-    dropout: float = setting(0.5, low=0.0, high=0.95, source="section 3.3")
+    hidden: int = setting(512, low=1, high=65536, source="section 4.2")
+    dim: int = setting(256, low=1, high=65536, source="section 4.2")
+    dropout: float = setting(0.5, low=0.0, high=0.95, source="section 4.2")
     temperature: float = setting(0.07, low=1e-3, high=10.0, source="ours")
     same_song_mask: bool = setting(True, source="ours")
     batch: int = setting(256, low=2, high=1_000_000, source="ours")

@@ -1,8 +1,8 @@
 """One file a feature: what it needs from the decoder, and extract().
 
-The file name is the feature's name in a recipe (`features: [log_mel, optical_flow]`) and of its table `features_NAME`. Features are
-extracted only from clips that every filter keeps. An exception in extract() costs the clip: it becomes a Drop with kind 'failure',
-reason 'feature_NAME' and the exception as detail.
+The file name is the feature's name in a recipe (`features: [log_mel, optical_flow]`) and of its table `features_NAME`. Features
+are extracted only from clips that every filter keeps. An exception in extract() costs the clip: it becomes a Drop with kind
+'failure', reason 'feature_NAME' and the exception as detail. MissingExtra stops the run instead.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from svmbench.records import Features
 class Feature(Protocol):
     """What a module in this folder has.
 
-    DIM: columns of values_TD. MODALITY: which side of the retrieval may look at it; a feature of the picture is 'video', one of the
-    sound is 'music'. NEEDS: what the decoder must provide; only that may be asked of the clip.
+    DIM: columns of values_TD. MODALITY: which side of the retrieval may look at it; a feature of the picture is 'video', one of
+    the sound is 'music'. NEEDS: what the decoder must provide; only that may be asked of the clip.
     """
 
     DIM: int

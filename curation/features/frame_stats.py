@@ -33,7 +33,7 @@ CUT = 0.12  # ours: mean change of L* / 100 within half a second
 def picture_stats(rgb_HWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(columns 0 to 19, L* / 100 as float32 of shape HW) of one picture."""
     scaled = rgb_HWC.astype(np.float32) / 255
-    lab = cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab) / np.array([100, 128, 128], np.float32)
+    lab = np.divide(cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab), (100, 128, 128), dtype=np.float32)
     hsv = cv2.cvtColor(scaled, cv2.COLOR_RGB2HSV)
     light, hue, saturation = lab[..., 0], hsv[..., 0], hsv[..., 1]
     mean, deviation = (v.ravel() for v in cv2.meanStdDev(lab))

@@ -52,7 +52,7 @@ def describe(wave: np.ndarray) -> np.ndarray:
     maxima.
     """
     first = max(0, (len(wave) - LENGTH) // 2)
-    heard = wave[first : first + LENGTH]
+    heard = np.trim_zeros(wave[first : first + LENGTH], "b")
     heard = np.pad(heard, (0, min(TAIL, LENGTH - len(heard))))
     rows = np.concatenate([block for part in separate(heard) for block in blocks(part).values()], axis=1)
     return np.concatenate([rows.mean(axis=0), rows.var(axis=0), rows.max(axis=0)])

@@ -1,8 +1,9 @@
 """One file a filter: measure() reads the clip once, judge() applies the thresholds and can be asked again without decoding.
 
-The file name is the filter's name in a recipe (`filters: {silence: {min_rms_db: -60}}`) and the mapping there builds its Settings.
-curation.run asks measure() of every listed filter, stores the value in Clip.measures[NAME_OF_MEASURE], and keeps the clip when
-every judge() says keep; the first refusal in the recipe's order gives the Drop its reason and value.
+The file name is the filter's name in a recipe (`filters: {duration: {min_s: 5}}`) and the mapping there builds its Settings.
+curation.clip_job asks measure() of every listed filter, stores the value in Clip.measures[NAME_OF_MEASURE], and keeps the clip
+when every judge() says keep; the first refusal in the recipe's order gives the Drop its reason and value. An exception in either
+costs the clip: a Drop with kind 'failure' and reason 'filter_NAME'. MissingExtra stops the run instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Filter(Protocol):
     NAME_OF_MEASURE: str
 
     def measure(self, clip: ClipMedia, settings: Any) -> float | None:
-        """One finite number, or None when this clip has nothing to measure (no audio, one frame). Raises nothing for odd input."""
+        """One finite number, or None when the clip has nothing to measure (no audio, one frame); raises nothing for odd input."""
 
     def judge(self, value: float | None, settings: Any) -> Verdict:
         """Keep or not. A refusal's reason is one short stable word (snake_case); it becomes Drop.reason with kind 'rule'."""

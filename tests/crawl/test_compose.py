@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 import wave
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -130,7 +132,7 @@ def test_any_size_and_threshold_can_be_planned(posts, likes_min):
 
 def test_hidden_causes_tie_picture_to_music(plans):
     """Rank correlation of what is seen with its cause: clearly there, and far from perfect."""
-    told = [p for p in plans if p.content.song is not None and not p.content.still]
+    told = [p for p in plans if p.truth.get("song") is not None and not p.content.still]
     songs = [music.song(2026, p.content.song) for p in told]
     rate = [len(p.truth["cuts_s"]) / p.truth["duration_s"] for p in told]
     speed = [p.truth["motion_px_s"] / p.layout.box.height_px for p in told]
@@ -172,16 +174,16 @@ def test_box_is_where_the_picture_is(plans, media, border):
 
 
 def test_beats_are_where_sounds_begin(plans, media):
-    plan = first(plans, kind="music", still=False)
-    heard = sound(media(plan))
-    power = np.log(1e-4 + np.lib.stride_tricks.sliding_window_view(heard, 160)[::80].std(axis=1))  # each 5 ms
-    rise = np.maximum(0, power[4:] - power[:-4])
-    times = (np.arange(len(rise)) + 3) * 0.005
-    beats = np.array(plan.truth["beats_s"][1:-1])
-    near = [rise[np.abs(times - t) <= 0.02].max() for t in beats]
-    between = [rise[np.abs(times - t) <= 0.02].max() for t in beats + 0.125 * 60 / plan.truth["tempo_bpm"]]
-    assert np.median(near) > 3 * np.median(between)
-    assert np.allclose(np.diff(beats), 60 / plan.truth["tempo_bpm"], atol=1e-3)
+    told = [p for p in plans if p.truth["kind"] == "music" and p.truth["energy"] > 0.6]
+    for plan in told[:2]:
+        heard, beat_s = sound(media(plan)), 60 / plan.truth["tempo_bpm"]
+        power = np.log(1e-3 + np.lib.stride_tricks.sliding_window_view(heard, 160)[::80].std(axis=1))  # each 5 ms
+        rise = np.maximum(0, power[4:] - power[:-4])  # at 5 ms after its middle
+        phase = ((np.arange(len(rise)) * 0.005 + 0.015 - plan.truth["beats_s"][0]) / beat_s) % 1
+        folded = np.array([rise[np.abs(phase - c) < 0.02].mean() for c in np.arange(0.02, 1, 0.01)])
+        strongest = (0.02 + 0.01 * float(np.argmax(folded)) + 0.5) % 1 - 0.5
+        assert abs(strongest * beat_s) < 0.03
+        assert np.allclose(np.diff(plan.truth["beats_s"]), beat_s, atol=1e-3)
 
 
 def test_cuts_are_where_the_picture_changes(plans, media):
@@ -201,7 +203,7 @@ def test_motion_is_what_optical_flow_measures(plans, media):
     cut = {round(t * fps) for t in plan.truth["cuts_s"]}
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     pairs = [i for i in range(0, len(pictures) - 1, 6) if i + 1 not in cut]
-    vectors = [flow.calc(pictures[i].copy(), pictures[i + 1].copy(), None) for i in pairs]  # type: ignore[call-overload]
+    vectors = [flow.calc(pictures[i].copy(), pictures[i + 1].copy(), None) for i in pairs]
     seen = fps * np.mean([np.linalg.norm(v, axis=2).mean() for v in vectors])
     assert seen == pytest.approx(plan.truth["motion_px_s"], rel=0.35)
 
@@ -225,7 +227,7 @@ def test_a_reupload_shows_the_same_in_another_frame(plans, media):
         b = plan.layout.box
         cropped = luma(media(plan), 30)[:, b.top_px : b.top_px + b.height_px, b.left_px : b.left_px + b.width_px]
         seen.append(np.stack([cv2.resize(x, (64, 64), interpolation=cv2.INTER_AREA) for x in cropped]).ravel())
-    assert np.corrcoef(*seen)[0, 1] > 0.97
+    assert np.corrcoef(seen[0], seen[1])[0, 1] > 0.97
 
 
 def test_a_mute_post_has_no_audio_stream(plans, media):
@@ -259,8 +261,6 @@ def test_a_drop_is_louder_than_a_break():
 def test_a_moved_camera_is_measured_exactly():
     scene = staging.still(np.random.default_rng(0), music.song(0, 0), 25)[0]
     box = staging.layout(np.random.default_rng(0), "none").box
-    from dataclasses import replace
-
     moved = replace(scene, speed_x=0.3, speed_y=0.4)  # half a height a second
     assert picture.motion_px_s(moved, 25, [], box) == pytest.approx(0.5 * box.height_px, rel=1e-6)
 
@@ -271,7 +271,9 @@ def test_a_moved_camera_is_measured_exactly():
 def test_a_speech_detector_hears_the_voice_and_not_the_music():
     torch = pytest.importorskip("torch")
     silero = pytest.importorskip("silero_vad")
-    model = silero.load_silero_vad()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's, about the detector's own file format
+        model = silero.load_silero_vad()
 
     def speech(wave_N: np.ndarray) -> np.ndarray:
         model.reset_states()
@@ -320,21 +322,20 @@ def test_the_number_of_workers_does_not_matter_and_a_catalogue_is_reused(tmp_pat
     listings, truth = shelf.read(folder), shelf.read_truth(folder)
     assert len(listings) == 4
     assert set(truth) == {post.post_id for post in listings}
-    assert all((folder / post.media).stat().st_size > 10_000 for post in listings)
+    assert all((folder / str(post.media)).stat().st_size > 10_000 for post in listings)
 
 
 class Interrupted(Fleet):
     """Ctrl-C after two posts."""
 
-    def map(self, *args, **named):
-        yield from islice(super().map(*args, **named), 2)
+    def map(self, cls, args, items, **named):
+        yield from super().map(cls, args, islice(items, 2), **named)
         raise KeyboardInterrupt
 
 
 def test_an_interrupted_catalogue_goes_on_where_it_stopped(tmp_path):
     progress = Progress(quiet=True)
     with Interrupted(local=True) as fleet, pytest.raises(KeyboardInterrupt):
-        fleet.num_cpus = 1
         composed(tmp_path, fleet, progress)
     (folder,) = tmp_path.iterdir()
     assert not (folder / "listings.jsonl").exists()
@@ -342,7 +343,7 @@ def test_an_interrupted_catalogue_goes_on_where_it_stopped(tmp_path):
     assert progress.summaries[0].balanced()
     (folder / "media" / ".7000000000000000000.mp4.1.tmp").write_bytes(b"half a post")
     before = {p: p.stat().st_mtime_ns for p in (folder / "media").glob("*.mp4")}
-    assert len(before) >= 2
+    assert len(before) == 2
     with Fleet(local=True) as fleet:
         assert composed(tmp_path, fleet) == folder
     assert before == {p: p.stat().st_mtime_ns for p in before}
@@ -386,7 +387,7 @@ def test_a_folder_of_files_becomes_posts_broken_ones_too(plans, media, tmp_path)
     assert posts["my cat #1"].duration_s == pytest.approx(first(plans, kind="mute").truth["duration_s"], abs=0.1)
     assert posts["tone"].duration_s == pytest.approx(1.0, abs=0.01)
     assert posts["broken"].duration_s == posts["empty"].duration_s == 0
-    link = folder / posts["my cat #1"].media
+    link = folder / str(posts["my cat #1"].media)
     assert link.is_symlink()
     assert os.path.isabs(os.readlink(link))
     assert link.read_bytes() == good.read_bytes()

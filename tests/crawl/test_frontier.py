@@ -155,17 +155,16 @@ def test_a_retry_waits_and_counts(frontier: Frontier) -> None:
 
 
 def test_it_is_over_when_all_searches_and_all_jobs_are(frontier: Frontier) -> None:
-    for _ in range(2):
-        held = query(frontier)
-        frontier.add(held, [found(1)], 1)
-        assert not frontier.lease("x").over
-        frontier.begin(["dance", "food"], ("end",))  # frees the lease just taken
-        held = query(frontier)
-        frontier.end_query(held, "end", "", None)
-    held_job = job(frontier)
-    assert not frontier.lease("x").over
-    frontier.drop(held_job, "failure", "gone", None, "")
-    assert frontier.lease("x").over
+    dance, food = query(frontier), query(frontier)
+    assert not frontier.lease("a").over
+    frontier.add(dance, [found(1)], 1)
+    frontier.end_query(dance, "end", "", None)
+    held = job(frontier)
+    assert not frontier.lease("b").over
+    frontier.drop(held, "failure", "gone", None, "")
+    assert not frontier.lease("b").over, "a search is still under way"
+    frontier.end_query(food, "end", "", None)
+    assert frontier.lease("b").over
 
 
 def test_after_stop_there_is_no_work(frontier: Frontier) -> None:
@@ -189,8 +188,16 @@ def test_the_tally_counts_what_the_table_holds(frontier: Frontier) -> None:
     frontier.add(query(frontier), [found(n, reason="too_short" if n % 4 == 0 else "") for n in range(20)], 20)
     for n in range(9):
         held = job(frontier)
-        (frontier.complete(held, {}), frontier.drop(held, "failure", "gone", None, ""), frontier.retry(held, "x", "", 9))[n % 3 :]
-    assert counted(frontier._path) == {tuple(row[:4]): row[4] for row in frontier.stats().tally}
+        if n % 3 == 0:
+            frontier.complete(held, {})
+        elif n % 3 == 1:
+            frontier.drop(held, "failure", "gone", None, "")
+        else:
+            frontier.retry(held, "timeout", "", 9.0)
+    tally = {tuple(row[:4]): row[4] for row in frontier.stats().tally}
+    assert tally == counted(frontier._path)
+    assert tally["done", "", "", ""] == 3
+    assert tally["dropped", "fetch", "failure", "gone"] == 3
 
 
 def counted(path: str) -> dict[tuple[str, ...], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,7 @@ def send(pacer: Pacer, clock: Clock) -> float:
 def test_requests_are_never_closer_than_the_interval(clock: Clock, per_s: float) -> None:
     pacer = Pacer(per_s, 0, clock)
     times = [send(pacer, clock) for _ in range(50)]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert min(gaps) >= 1 / per_s - 1e-9
     assert max(gaps) <= (1 + JITTER) / per_s + 1e-9
     assert len({round(gap * per_s, 6) for gap in gaps}) > 10, "there is jitter"
@@ -64,7 +65,7 @@ def test_many_askers_at_one_moment_get_spaced_turns(clock: Clock) -> None:
     turns = [pacer.reserve(HOST) for _ in range(8)]
     waits = sorted(turn.wait_s for turn in turns if turn.go)
     assert len(waits) >= 4
-    assert all(b - a >= 0.025 - 1e-9 for a, b in zip(waits, waits[1:], strict=False))
+    assert all(b - a >= 0.025 - 1e-9 for a, b in pairwise(waits))
 
 
 def test_hosts_have_budgets_of_their_own(clock: Clock) -> None:

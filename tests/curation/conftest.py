@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -44,3 +45,36 @@ def real_wave(clips: Path) -> Callable[..., np.ndarray]:
         return np.concatenate(parts)[: int(max_s * hz)].astype(np.float32)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def film() -> Callable[..., Path]:
+    """film(path, frames, fps=10, wave=None, hz=16000, sound_at_s=0): an H.264 / AAC file of RGB pictures and mono sound."""
+
+    def write(
+        path: Path,
+        frames: Iterable[np.ndarray],
+        fps: int = 10,
+        wave: np.ndarray | None = None,
+        hz: int = 16_000,
+        sound_at_s: float = 0.0,
+    ) -> Path:
+        frames = list(frames)
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "ultrafast"})
+            video.height, video.width = frames[0].shape[:2]
+            video.pix_fmt = "yuv420p"
+            sound = None if wave is None else container.add_stream("aac", rate=hz, layout="mono")
+            for image in frames:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+            container.mux(video.encode())
+            if sound is not None and wave is not None:
+                for start in range(0, len(wave) - 1023, 1024):
+                    piece = av.AudioFrame.from_ndarray(wave[None, start : start + 1024].astype(np.float32), "fltp", "mono")
+                    piece.rate, piece.time_base = hz, Fraction(1, hz)
+                    piece.pts = start + round(sound_at_s * hz)
+                    container.mux(sound.encode(piece))
+                container.mux(sound.encode())
+        return path
+
+    return write

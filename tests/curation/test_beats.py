@@ -133,7 +133,7 @@ def f_measure(found_s: np.ndarray, truth_s: np.ndarray, window_s: float = 0.07, 
 def test_steady_clicks_are_found(tempo_bpm: int) -> None:
     truth_s = np.arange(0.3, 15.5, 60 / tempo_bpm)
     found = beats.track(hits(truth_s, 16.0), HZ)
-    assert found.tempo_bpm == pytest.approx(tempo_bpm, rel=0.03)
+    assert found.tempo_bpm == pytest.approx(tempo_bpm, rel=0.04)  # lags are whole frames of 32 ms
     assert f_measure(found.times_s, truth_s) > 0.9
     assert found.confidence > 0.7
 

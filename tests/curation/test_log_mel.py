@@ -58,8 +58,8 @@ def test_a_tone_stands_in_its_band_and_does_not_move(sound_clip: Callable[..., C
 
 def test_silence_is_the_floor(sound_clip: Callable[..., ClipMedia]) -> None:
     found = log_mel.extract(sound_clip(np.zeros(HZ), HZ)).values_TD[0]
-    np.testing.assert_allclose(found[:64], np.log(0.01), atol=1e-6)
-    np.testing.assert_allclose(found[64:], 0, atol=1e-6)
+    np.testing.assert_allclose(found[:64], np.log(0.01), atol=1e-4)
+    np.testing.assert_allclose(found[64:], 0, atol=1e-4)
 
 
 @pytest.mark.parametrize("length", [1, 399, 400, 401, 2500, HZ - 1, HZ + 1])

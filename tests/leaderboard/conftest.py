@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +74,8 @@ def fill_dataset(run: RunFolder) -> None:
     rng = np.random.default_rng(1)
     posts = [
         Post(platform="tiktok", post_id=str(i), url=f"https://example.invalid/{i}", words=("dance",), caption=f"clip {i}",
-             hashtags=(),
-             likes=20_000, likes_exact=True, track_id=str(i % 100), track_title="song", track_original=False, duration_s=12.0,
-             posted_at=None, fetched_at=None, sha256=None, author_hash=None)
+             hashtags=(), likes=20_000, likes_exact=True, track_id=str(i % 100), track_title="song", track_original=False,
+             duration_s=12.0, posted_at=None, fetched_at=None, sha256=None, author_hash=None)
         for i in range(220)
     ]  # fmt: skip
     reasons = [
@@ -110,6 +112,92 @@ def fill_dataset(run: RunFolder) -> None:
             ],
         }
     )
+
+
+@dataclass
+class Node:
+    """An element of a parsed page: attributes, children and text."""
+
+    tag: str
+    attrs: dict[str, str | None]
+    children: list[Node | str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """All text inside, white space collapsed."""
+        return " ".join("".join(c if isinstance(c, str) else f" {c.text()} " for c in self.children).split())
+
+    def all(self, tag: str, cls: str | None = None) -> list[Node]:
+        """Elements below with this tag and class, in document order."""
+        found = []
+        for child in self.children:
+            if isinstance(child, Node):
+                if child.tag == tag and (cls is None or cls in (child.attrs.get("class") or "").split()):
+                    found.append(child)
+                found += child.all(tag, cls)
+        return found
+
+    def with_id(self, name: str) -> Node:
+        return next(n for t in ("section", "dt", "h2", "h3") for n in self.all(t) if n.attrs.get("id") == name)
+
+
+class _Tree(HTMLParser):
+    VOID = ("meta", "input", "br", "line", "circle", "rect", "polyline")
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open = [Node("root", {})]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        node = Node(tag, dict(attrs))
+        self.open[-1].children.append(node)
+        if tag not in self.VOID:
+            self.open.append(node)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Node(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert tag in self.VOID or self.open.pop().tag == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+@pytest.fixture
+def parse() -> Callable[[Path], Node]:
+    """Parses a page strictly enough to notice an element that is not closed."""
+
+    def parsed(path: Path) -> Node:
+        tree = _Tree()
+        tree.feed(path.read_text(encoding="utf-8"))
+        assert len(tree.open) == 1, f"never closed: {[n.tag for n in tree.open[1:]]}"
+        return tree.open[0]
+
+    return parsed
+
+
+@pytest.fixture
+def score() -> Callable[..., Score]:
+    """A score; every field can be given."""
+    base: dict[str, object] = {
+        "dataset": "demo", "revision": "r1", "split": "test", "direction": V2M, "gallery_size": 88, "num_queries": 192,
+        "baseline": "mvbind", "variant": "default", "settings_hash": "s", "seed": 0, "metric": "recall@10", "value": 0.5,
+        "ci95": (0.4, 0.6), "checks": (), "num_params": 10, "commit": "c", "device": "cpu", "wall_s": 1.0,
+    }  # fmt: skip
+    return lambda **values: Score(**{**base, **values})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
+    """make_run(name, scores): a run folder that holds these scores and nothing else."""
+
+    def made(name: str, scores: list[Score]) -> RunFolder:
+        run = RunFolder.create(tmp_path / name)
+        with run.writing("bench") as writer:
+            writer.commit(["all"], {"scores": to_table(Score, scores)})
+        return run
+
+    return made
 
 
 @pytest.fixture

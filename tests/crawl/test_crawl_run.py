@@ -1,0 +1,252 @@
+"""The crawl stage end to end on the embedded platform: everything accounted for, resumable, killed and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from crawl.browser import MARK
+from crawl.replica import catalogue
+from crawl.replica.site import Site
+from crawl.run import check, crawl
+from svmbench.errors import BadInput, BadSettings, Blocked, MissingExtra, StorageError, UnknownName
+from svmbench.fleet import Fleet
+from svmbench.progress import Progress, Summary
+from svmbench.recipe import Recipe, parse
+from svmbench.records import Drop, Post
+from svmbench.store import RunFolder
+
+WORDS = ["travel", "trouble", "files"]
+
+
+def make(words: list[str] | None = None, pages_per_s: float = 80, robots: Any = "obey", **search: Any) -> Recipe:
+    values = {"site": "replica", "words": words or WORDS, "likes_min": 10_000, **search}
+    pace = {"pages_per_s": pages_per_s, "media_parallel": 6, "attempts": 3}
+    return parse({"name": "t", "search": values, "pace": pace, "robots": robots}, "t")
+
+
+def go(recipe: Recipe, run: RunFolder, site: Site, fleet: Fleet | None = None) -> tuple[Summary, Summary]:
+    progress = Progress(quiet=True)
+    with fleet or Fleet(local=True) as running:
+        crawl(recipe, run, running, progress, site.access)
+    search, fetch = progress.summaries
+    return search, fetch
+
+
+def assert_complete(run: RunFolder, folder: Path, words: list[str]) -> None:
+    """Every listing under the words is in exactly one table, once; each kept post's file has the right content."""
+    listed = {f"tiktok:{row.post_id}": row for row in catalogue.read(folder) if set(words) & set(row.words)}
+    posts, drops = run.read(Post, "posts"), run.read(Drop, "drops")
+    counts = Counter([f"{p.platform}:{p.post_id}" for p in posts] + [d.id for d in drops])
+    assert counts == dict.fromkeys(listed, 1)
+    assert run.done_ids("crawl") == listed.keys()
+    for post in posts:
+        row = listed[f"tiktok:{post.post_id}"]
+        assert row.media is not None
+        assert post.sha256 is not None
+        assert run.media_path(post.sha256).read_bytes() == (folder / row.media).read_bytes()
+        assert post.words == tuple(w for w in words if w in row.words)
+
+
+@pytest.mark.browser
+def test_all_posts_are_accounted_for_and_a_second_run_adds_nothing(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    search, fetch = go(make(), run, site)
+    assert (search.seen, search.kept, dict(search.dropped)) == (46, 41, {"too_few_likes": 5})
+    assert (fetch.seen, fetch.kept, fetch.failed.total(), fetch.left) == (41, 31, 10, 0)
+    assert fetch.failed["private"] == 2
+    assert search.balanced()
+    assert fetch.balanced()
+    assert_complete(run, site_catalogue, WORDS)
+    assert [d.value for d in run.read(Drop, "drops") if d.id.endswith("000000000")] == [9_999.0]
+    assert not list((run.path / "crawl" / "tmp").glob("*"))
+    assert site.hits["foreign"] == site.hits["disallowed"] == 0
+    key = run.path / "crawl" / "author.key"
+    assert (stat.S_IMODE(key.stat().st_mode), len(key.read_bytes())) == (0o600, 32)
+    names = {row.author for row in catalogue.read(site_catalogue)}
+    text = b"".join(p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p.suffix in (".sqlite", ".json"))
+    assert not [name for name in names if name.encode() in text]
+    assert "SSL_CERT_FILE" not in os.environ
+
+    before, parts = site.hits, len(run.markers())
+    began = time.monotonic()
+    search2, fetch2 = go(make(), run, site)
+    assert time.monotonic() - began < 2.0
+    assert site.hits == before
+    assert len(run.markers()) == parts
+    assert (search2.seen, fetch2.kept, fetch2.failed) == (46, 31, fetch.failed)
+    with pytest.raises(BadSettings, match=r"search\.likes_min.*10000, not 5000"):
+        go(make(likes_min=5_000), run, site)
+
+
+@pytest.mark.browser
+def test_a_post_found_by_two_words_is_one_post(tmp_path: Path, site_catalogue: Path) -> None:
+    from dataclasses import replace
+
+    from crawl.replica.site import serve
+
+    rows = [r for r in catalogue.read(site_catalogue) if r.words == ("travel",) and r.likes >= 10_000][:6]
+    shelf = tmp_path / "shelf"
+    catalogue.write(shelf, [replace(r, words=("travel", "night") if n % 2 else ("night",)) for n, r in enumerate(rows)])
+    (shelf / "media").symlink_to(site_catalogue / "media")
+    run = RunFolder.create(tmp_path / "run")
+    with serve(shelf) as site:
+        go(make(["travel", "night"]), run, site)
+        assert site.hits["video_page"] == 6
+    assert_complete(run, shelf, ["travel", "night"])
+
+
+@pytest.mark.browser
+def test_nothing_found_is_said_and_is_no_success(site: Site, tmp_path: Path) -> None:
+    site.raise_wall("travel", after=0)
+    with pytest.raises(Blocked, match=r"no post was found\. travel: captcha"):
+        go(make(["travel"]), RunFolder.create(tmp_path / "walled"), site)
+    run = RunFolder.create(tmp_path / "empty")
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"no post was found; try other words\. unheard of: empty"):
+            go(make(["unheard of"]), run, site)
+
+
+@pytest.mark.browser
+def test_a_walled_word_is_noted_and_goes_on_the_next_time(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+    site.raise_wall("travel", after=12)
+    run = RunFolder.create(tmp_path / "run")
+    search, fetch = go(make(["travel", "files"]), run, site)
+    assert any("travel: search ended with captcha" in note for note in search.notes)
+    assert (search.seen, fetch.left) == (15, 0)
+    site.lift_wall("travel")
+    before = site.hits["video_page"]
+    search, fetch = go(make(["travel", "files"]), run, site)
+    assert (search.seen, search.notes) == (33, [])
+    assert site.hits["video_page"] - before == 18, "what was fetched before is not fetched again"
+    assert_complete(run, site_catalogue, ["travel", "files"])
+
+
+def test_two_crawls_into_one_folder_are_refused(site: Site, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl"), pytest.raises(StorageError, match="another svmbench is running"):
+        go(make(), run, site)
+
+
+def test_check_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(make())
+    with pytest.raises(UnknownName, match="unknown platform 'tiktak'. Did you mean 'tiktok'"):
+        check(make(platform="tiktak"))
+    values = {"name": "t", "search": {"site": "replica", "words": ["x"]}, "replica": {"media_dir": str(tmp_path / "none")}}
+    with pytest.raises(BadInput, match=r"replica\.media_dir: .*none is not a folder"):
+        check(parse(values, "t"))
+    monkeypatch.setenv("SVMBENCH_CHROMEDRIVER", "/nowhere/chromedriver")
+    with pytest.raises(MissingExtra, match="apt install chromium chromium-driver"):
+        check(make())
+
+
+DRIVER = """
+import json, sys
+from crawl.access import Access
+from crawl.run import crawl
+from svmbench.fleet import Fleet
+from svmbench.progress import Progress
+from svmbench.recipe import parse
+from svmbench.store import RunFolder
+
+if __name__ == "__main__":
+    recipe, folder, access, local = json.loads(sys.argv[1])
+    with Fleet(local=local) as fleet:
+        crawl(parse(recipe, "t"), RunFolder.create(folder), fleet, Progress(quiet=True), Access(**access))
+"""
+
+
+def start_driver(recipe: Recipe, run: RunFolder, site: Site, local: bool = True) -> subprocess.Popen[bytes]:
+    a = site.access
+    access = {"proxy_url": a.proxy_url, "spki_pin": a.spki_pin, "ca_file": a.ca_file}
+    order = json.dumps([recipe.model_dump(mode="json"), str(run.path), access, local])
+    return subprocess.Popen([sys.executable, "-c", DRIVER, order], start_new_session=True)
+
+
+def wait_for(run: RunFolder, sql: str, at_least: int, driver: subprocess.Popen[bytes]) -> None:
+    """Until a count in the frontier has been reached while the driver works."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert driver.poll() is None, "the driver ended too early for this test"
+        try:
+            with sqlite3.connect(f"file:{run.path}/crawl/frontier.sqlite?mode=ro", uri=True) as db:
+                number = db.execute(sql).fetchone()[0]
+            db.close()
+        except sqlite3.OperationalError:
+            number = 0
+        if number >= at_least:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{sql} did not reach {at_least}")
+
+
+@pytest.mark.browser
+def test_sigkill_of_the_driver_then_the_same_command_exactly_once(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+    recipe, run = make(["travel"], pages_per_s=12), RunFolder.create(tmp_path / "run")
+    moments = (("SELECT count(*) FROM job", 1), ("SELECT count(*) FROM job WHERE state='done'", 8))
+    for sql, number in moments:  # while it searches, and while it fetches
+        driver = start_driver(recipe, run, site)
+        wait_for(run, sql, number, driver)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    done_before = count(run, "SELECT count(*) FROM job WHERE state='done'")
+    pages_before = site.hits["video_page"]
+    assert 8 <= done_before < 27
+    go(make(["travel"]), run, site)
+    assert_complete(run, site_catalogue, ["travel"])
+    kept = len(run.read(Post, "posts"))
+    assert site.hits["video_page"] - pages_before == kept - done_before, "what was done is not asked for again"
+    assert site.hits["video_page"] <= kept + 2 * recipe.pace.media_parallel, "at most what was in hand is asked twice"
+    assert not [p for p in (run.path / "media").rglob(".*")]
+    assert not [p for p in psutil.process_iter(["name"]) if is_leftover(p)]
+
+
+def count(run: RunFolder, sql: str) -> int:
+    with sqlite3.connect(run.path / "crawl" / "frontier.sqlite") as db:
+        number = int(db.execute(sql).fetchone()[0])
+    db.close()
+    return number
+
+
+def is_leftover(process: psutil.Process) -> bool:
+    try:
+        return MARK in process.environ()
+    except (psutil.Error, OSError):
+        return False
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_on_ray_fetcher_and_frontier_may_be_killed_too(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+    recipe, run = make(pages_per_s=8), RunFolder.create(tmp_path / "run")
+    driver = start_driver(recipe, run, site, local=False)
+    try:
+        done = "SELECT count(*) FROM job WHERE state='done'"
+        wait_for(run, done, 5, driver)
+        kill_worker(driver, "Fetcher")
+        wait_for(run, done, 12, driver)
+        kill_worker(driver, "Frontier")
+        assert driver.wait(timeout=120) == 0
+    finally:
+        driver.kill()
+    assert_complete(run, site_catalogue, WORDS)
+
+
+def kill_worker(driver: subprocess.Popen[bytes], name: str) -> None:
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        if process.cmdline() and process.cmdline()[0].startswith(f"ray::{name}"):
+            process.kill()
+            return
+    raise AssertionError(f"no Ray worker {name}")
