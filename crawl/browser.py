@@ -174,8 +174,6 @@ def browser(access: Access, mark: str) -> Iterator[Browser]:
             with contextlib.suppress(WebDriverException, OSError):
                 driver.quit()
     finally:
-        with contextlib.suppress(WebDriverException, OSError):
-            service.stop()
         _kill(f"{mark}/{Path(folder).name}")
         shutil.rmtree(folder, ignore_errors=True)
 

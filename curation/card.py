@@ -55,6 +55,20 @@ class Account:
     out: tuple[dict[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the cards say of a release. configs: the last is that of the ids. clips: the published ones. filters: as they were set."""
+
+    version: str
+    configs: list[Config]
+    parts: list[Part]
+    account: Account
+    clips: list[Clip]
+    grouped_by: str
+    filters: Mapping[str, Mapping[str, Any]]
+    warnings: list[str]
+
+
 def part(name: str, clips: list[Clip], public_ids: Iterable[str]) -> Part:
     """The figures of one part."""
     digest = hashlib.sha256("".join(f"{clip_id}\n" for clip_id in sorted(public_ids)).encode()).hexdigest()
@@ -124,33 +138,25 @@ def head(recipe: Recipe, configs: list[Config], num_clips: int, *, ids: bool) ->
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 
-def render(
-    recipe: Recipe,
-    version: str,
-    configs: list[Config],
-    parts: list[Part],
-    accounted: Account,
-    clips: list[Clip],
-    warnings: list[str],
-) -> dict[str, str]:
-    """The two cards, 'card.md' of the dataset and 'ids_card.md' of its ids (the last of `configs`)."""
-    songs = Counter(clip.song_id for clip in clips)
+def render(recipe: Recipe, facts: Facts) -> dict[str, str]:
+    """The two cards, 'card.md' of the dataset and 'ids_card.md' of its ids."""
+    songs = Counter(clip.song_id for clip in facts.clips)
     robots = recipe.robots if isinstance(recipe.robots, str) else f"not followed, because: {recipe.robots.ignore_because}"
     values = {
-        "title": recipe.publish.title, "about": recipe.about, "version": version, "svmbench": __version__, "name": recipe.name,
-        "parts": parts, "search": recipe.search, "robots": robots.replace("obey", "followed"), "clip": recipe.clip,
-        "borders": recipe.borders.method, "filters": recipe.filters, "account": accounted, "warnings": warnings,
-        "grouped_by": recipe.split.by, "statistics": statistics(clips), "songs": len(songs), "clips": len(clips),
-        "largest_song": max(songs.values()), "captions": recipe.publish.captions, "license": recipe.publish.license_features,
-        "contact": recipe.publish.contact,
+        "title": recipe.publish.title, "about": recipe.about, "version": facts.version, "svmbench": __version__,
+        "name": recipe.name, "parts": facts.parts, "search": recipe.search, "robots": robots.replace("obey", "followed"),
+        "clip": recipe.clip, "borders": recipe.borders.method, "filters": facts.filters, "account": facts.account,
+        "warnings": facts.warnings, "grouped_by": facts.grouped_by, "statistics": statistics(facts.clips), "songs": len(songs),
+        "clips": len(facts.clips), "largest_song": max(songs.values()), "captions": recipe.publish.captions,
+        "license": recipe.publish.license_features, "contact": recipe.publish.contact,
     }  # fmt: skip
     cards = {}
-    for name, shown in (("card.md", configs[:-1]), ("ids_card.md", configs[-1:])):
+    for name, shown in (("card.md", facts.configs[:-1]), ("ids_card.md", facts.configs[-1:])):
         rows = [
             {**asdict(config), "what": WHAT.get(config.name, f"the feature {config.name.removeprefix('features_')}")}
             for config in shown
         ]
-        yaml_head = head(recipe, shown, len(clips), ids=name == "ids_card.md")
+        yaml_head = head(recipe, shown, len(facts.clips), ids=name == "ids_card.md")
         cards[name] = _environment().get_template(name).render(values, configs=rows, yaml=yaml_head)
     return cards
 

@@ -64,34 +64,32 @@ class Opaque:
 def audit(splits: Iterable[Split], clips: Mapping[str, Clip]) -> list[str]:
     """Raises Leak, naming the pair, if two parts share a clip, a post, a media file, or a song; returns warnings.
 
-    Where the recipe groups by post, shared songs are what was asked for: they give a warning with their number.
+    Where the split is not grouped by song, shared songs are what was asked for: they give a warning with their number.
     """
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
-    shared_songs = set()
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    shared_songs, grouped_by = set(), ""
     for part in splits:
+        grouped_by = part.grouped_by
         for clip_id in part.clip_ids:
             if clip_id not in clips:
                 raise BadInput(
-                    f"part {part.name!r} of the split names clip {clip_id}, which is not in this run; run 'svmbench curate'"
+                    f"part {part.name!r} of the split names {clip_id}, which is no clip of this run; run 'svmbench curate'"
                 )
             clip = clips[clip_id]
-            for kind, value in (
-                ("clip", clip_id),
-                ("post", clip_id.rpartition("-")[0]),
-                ("file", clip.media),
-                ("song", clip.song_id),
-            ):
-                where, other = seen.setdefault((kind, value), (part.name, clip_id))
-                if where == part.name:
+            marks = {"clip": clip_id, "post": clip_id.rpartition("-")[0], "file": clip.media, "song": clip.song_id}
+            for kind, value in marks.items():
+                where, other = first.setdefault((kind, value), (part.name, clip_id))
+                if where == part.name or not value:
                     continue
-                if kind == "song" and part.grouped_by != "song":
-                    shared_songs.add(value)
-                    continue
-                raise Leak(
-                    f"the split leaks: {other} ({where}) and {clip_id} ({part.name}) have the same {kind}; "
-                    "run 'svmbench curate' again to split anew, nothing was published"
-                )
-    return [f"{len(shared_songs)} songs stand in several parts, because the split is grouped by post"] if shared_songs else []
+                if kind != "song" or grouped_by == "song":
+                    raise Leak(
+                        f"the split leaks: {other} ({where}) and {clip_id} ({part.name}) have the same {kind}; "
+                        "nothing was written, the split must be made anew"
+                    )
+                shared_songs.add(value)
+    if not shared_songs:
+        return []
+    return [f"{len(shared_songs)} songs stand in several parts, because the split is grouped by {grouped_by}"]
 
 
 def part_names(splits: Iterable[Split]) -> dict[str, str]:

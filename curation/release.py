@@ -51,13 +51,14 @@ class Release:
         return [name for name in self.rows if name != "ids"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Material:
     """What a run has to publish. clips: those in a part; by_part: our part name -> its clips in the split's order."""
 
     clips: list[Clip]
     by_part: dict[str, list[Clip]]
     names: dict[str, str]
+    grouped_by: str
     posts: dict[str, Post]
     drops: list[Drop]
     all_clips: list[Clip]
@@ -135,8 +136,9 @@ def _gather(recipe: Recipe, run: RunFolder) -> _Material:
     if len(chosen) < len(clips):
         warnings.append(f"{len(clips) - len(chosen)} clips stand in no part of the split and are left out")
     return _Material(
-        chosen, by_part, published.part_names(splits), posts, run.read(Drop, "drops"), list(clips.values()), warnings
-    )
+        clips=chosen, by_part=by_part, names=published.part_names(splits), grouped_by=splits[0].grouped_by, posts=posts,
+        drops=run.read(Drop, "drops"), all_clips=list(clips.values()), warnings=warnings,
+    )  # fmt: skip
 
 
 def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Path], version: str) -> dict[str, dict[str, int]]:
@@ -155,7 +157,11 @@ def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Pat
         [f"{post.platform}:{post.post_id}" for post in material.posts.values()], material.drops,
         map(_post_of, material.all_clips), map(_post_of, material.clips),
     )  # fmt: skip
-    cards = card.render(recipe, version, configs, parts, account, material.clips, material.warnings)
+    facts = card.Facts(
+        version=version, configs=configs, parts=parts, account=account, clips=material.clips, grouped_by=material.grouped_by,
+        filters=_filters(recipe, run), warnings=material.warnings,
+    )  # fmt: skip
+    cards = card.render(recipe, facts)
     for draft, kind, text in zip(drafts, ("dataset", "ids"), cards.values(), strict=True):
         (draft / "README.md").write_text(text)
         (draft / RECIPE).write_text(_recipe_text(recipe))
@@ -179,7 +185,7 @@ def _write_tables(
         found = [(clip, material.posts.get(clip.clip_id.rpartition("-")[0])) for clip in clips]
         tables = {
             "metadata": published.metadata(found, opaque, captions=captions),
-            "splits": published.split_rows(clips, recipe.split.by, opaque),
+            "splits": published.split_rows(clips, material.grouped_by, opaque),
         }
         for config, table in tables.items():
             rows[config][part] = published.write_rows(table, drafts[0] / config / f"{part}.parquet")
@@ -196,6 +202,12 @@ def _write_tables(
             f"{len(part_of) - sum(id_rows.values())} clips have no public address, so their ids are left out"
         )
     return {**rows, "ids": id_rows}
+
+
+def _filters(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, Any]]:
+    """The filters with the thresholds that made the clips, as the curate stage noted them; else as the recipe says."""
+    chosen = run.settings().get("curate", {}).get("settings", {})
+    return dict(chosen.get("filters") or recipe.filters)
 
 
 def _post_of(clip: Clip) -> str:

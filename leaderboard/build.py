@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def build(runs: list[RunFolder], out: Path) -> Path:
         if not found:
             raise BadInput(f"no scores in {path}; run svmbench run-baselines {path} first")
     boards = table.tables(score for found in scores.values() for score in found)
-    papers = audit.audit(published.tables(published.load()))
+    papers = audit.shipped()
     rows = export.flat_rows(boards)
     files = {
         "leaderboard.csv": export.to_csv(rows),
@@ -53,7 +54,7 @@ def build(runs: list[RunFolder], out: Path) -> Path:
 def _of_run(run: RunFolder, scores: Sequence[Score]) -> dict[str, Any]:
     """What the page says about one run beside its scores."""
     settings = run.settings()
-    history = [step for step in settings.get("history", []) if isinstance(step, Mapping)]
+    history = [{key: step.get(key, "") for key in ("at", "command", "commit")} for step in settings.get("history", [])]
     return {
         "name": run.path.name,
         "settings": json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False, default=str),
@@ -93,14 +94,21 @@ def read_ranks(run: RunFolder, direction: str) -> Ranks:
     }
 
 
-def page(boards: Sequence[table.Table], papers: Sequence[published.PrintedTable], runs: Sequence[Mapping[str, Any]]) -> str:
-    """The HTML. What comes from outside passes text.shown and autoescape; style and script are inlined and allowed by hash."""
-    here = resources.files("leaderboard")
-    css, js = (here.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+@lru_cache
+def _template() -> jinja2.Template:
     env = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     env.filters.update(shown=text.shown, lines=text.lines, slug=slug)
-    template = env.from_string(here.joinpath("page.html").read_text(encoding="utf-8"))
-    return template.render(
+    return env.from_string(_packaged("page.html"))
+
+
+def _packaged(name: str) -> str:
+    return resources.files("leaderboard").joinpath(name).read_text(encoding="utf-8")
+
+
+def page(boards: Sequence[table.Table], papers: Sequence[published.PrintedTable], runs: Sequence[Mapping[str, Any]]) -> str:
+    """The HTML. What comes from outside passes text.shown and autoescape; style and script are inlined and allowed by hash."""
+    css, js = _packaged("page.css"), _packaged("page.js")
+    return _template().render(
         css=Markup(css), js=Markup(js), css_hash=_hash(css), js_hash=_hash(js), version=__version__,
         boards=[_board(t, runs) for t in boards], datasets=_by_dataset(boards), papers=_by_paper(papers), runs=runs,
         text=text, charts=charts, flags=_flags(papers), terms=glossary.TERMS, checks=_failed(boards), apart=_why_apart(boards),

@@ -8,9 +8,9 @@ bandwidth 1, roll-off 1, the coefficients of a line 2 and a parabola 3 through t
 values of each block go to decibels re its maximum, and every row gives its mean, variance and maximum: 2 x 190 x 3 = 1140.
 
 Kept as the authors have it: the 96 mel bands are laid out for 22,050 Hz though the wave has 12,000, so each hears 0.54 of
-the frequencies it is named after; and amplitudes pass through 10 log10 like powers. Not to be had: the authors used librosa of 2017 and left no
-reference vectors; the numbers here are those of librosa 0.11, whose differences are Savitzky-Golay's. Silence around the
-sound costs nothing: it is not transformed, its frames are 0 before the decibels.
+the frequencies it is named after; and amplitudes pass through 10 log10 like powers. Not to be had: the authors used librosa
+of 2017 and left no reference vectors; the numbers here are those of librosa 0.11, whose differences are Savitzky-Golay's.
+Silence around the sound costs nothing: it is not transformed, its frames are 0 before the decibels.
 
 Axes: T frames, F frequency bins, N samples; blocks have their rows in columns.
 """

@@ -142,7 +142,7 @@ def test_two_crawls_into_one_folder_are_refused(site: Site, tmp_path: Path) -> N
 
 def test_check_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(make())
-    with pytest.raises(UnknownName, match="unknown platform 'tiktak'. Did you mean 'tiktok'"):
+    with pytest.raises(UnknownName, match=r"unknown platform 'tiktak'\. Did you mean 'tiktok'"):
         check(make(platform="tiktak"))
     values = {"name": "t", "search": {"site": "replica", "words": ["x"]}, "replica": {"media_dir": str(tmp_path / "none")}}
     with pytest.raises(BadInput, match=r"replica\.media_dir: .*none is not a folder"):

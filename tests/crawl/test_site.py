@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -169,6 +170,8 @@ def test_nothing_is_forwarded(site, site_catalogue):
     with serve(site_catalogue) as other:
         for method, target in (
             ("CONNECT", f"127.0.0.1:{other.port}"),
+            ("CONNECT", "elsewhere.example:443"),
+            ("CONNECT", f"{WWW}:22"),
             ("GET", f"http://127.0.0.1:{other.port}/hits"),
             ("GET", "http://elsewhere.example/"),
         ):
@@ -177,7 +180,7 @@ def test_nothing_is_forwarded(site, site_catalogue):
             assert connection.getresponse().status == 502
             connection.close()
         assert not other.log
-    assert site.hits == {"foreign": 3}
+    assert site.hits == {"foreign": 5}
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
     connection.request("GET", "http://www.tiktok.com/search?q=a")
     answer = connection.getresponse()
@@ -208,10 +211,20 @@ def test_a_wall_stands_until_it_is_lifted(site):
 
 def test_the_challenge_takes_no_guess(site, by_fate: dict[str, Listing]):
     path = f"/@_/video/{by_fate['challenge'].post_id}"
-    for cookie in ("", "_wafchallengeid=e30=", "_wafchallengeid=%%%"):
+    guess = base64.b64encode(json.dumps({"d": base64.b64encode(b"10001").decode()}).encode()).decode()
+    for cookie in ("", "_wafchallengeid=e30=", "_wafchallengeid=%%%", f"_wafchallengeid={guess}"):
         body = get(site, path, **({"Cookie": cookie} if cookie else {}))[2].decode()
         assert "Please wait..." in body
         assert "__UNIVERSAL_DATA" not in body
+
+
+def test_a_caption_cannot_leave_its_place(shared, site_catalogue):
+    row = catalogue.read(site_catalogue)[-1]
+    page = get(shared, f"/@_/video/{row.post_id}")[2].decode()
+    assert "</script>" in row.caption
+    assert page.lower().count("</script") == page.lower().count("<script") == 1
+    data = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
+    assert data["__DEFAULT_SCOPE__"]["webapp.video-detail"]["itemInfo"]["itemStruct"]["desc"] == row.caption
 
 
 def test_many_clients_at_once_and_some_hang_up(site, site_catalogue):

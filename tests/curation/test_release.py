@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -80,6 +81,7 @@ def make_run(path: Path, *, splits: list[Split] | None = None, clips: list[Clip]
                 "features_steps": features_table(features(c, int(c.end_s), 4, 1.0) for c in half[1:]),
             }
             w.commit([c.clip_id for c in half], tables)
+    run.write_settings({"curate": {"settings": {"filters": {"speech": {"max_share": 0.5, "window_s": 0.096}}}}})
     ids = [c.clip_id for c in clips]
     splits = splits or [
         Split(name=name, clip_ids=tuple(part), grouped_by="song")
@@ -172,6 +174,7 @@ def test_the_card_accounts_for_every_post(release):
     assert "| 1 | curate | speech | rule |" in text
     assert "takedown@example.org" in text
     assert "<b>" not in text
+    assert "- Filter `speech`: `max_share` 0.5, `window_s` 0.096." in text
     assert "| `features_steps` | 6 | 2 | 2 |" in text
     assert head(release.folder)["size_categories"] == ["n<1K"]
     assert head(release.folder)["configs"][0] == {
@@ -302,16 +305,16 @@ def parquet(**columns: list) -> bytes:
         ("notes.md", b"\xc3\x28", "is not text"),
     ],
 )
-def test_what_is_never_published_is_found(run, tmp_path, path, data, message):
-    folder = write_release(RECIPE, run, tmp_path / "out").folder
+def test_what_is_never_published_is_found(release, tmp_path, path, data, message):
+    folder = Path(shutil.copytree(release.folder, tmp_path / "out"))
     verify_release(folder)
     plant(folder, path, data)
     with pytest.raises(BadInput, match=re.escape(message)):
         verify_release(folder)
 
 
-def test_changed_missing_and_added_files_are_found(run, tmp_path):
-    folder = write_release(RECIPE, run, tmp_path / "out").folder
+def test_changed_missing_and_added_files_are_found(release, tmp_path):
+    folder = Path(shutil.copytree(release.folder, tmp_path / "out"))
     readme = (folder / "README.md").read_bytes()
     (folder / "README.md").write_bytes(readme + b" ")
     with pytest.raises(BadInput, match=r"README\.md has changed"):

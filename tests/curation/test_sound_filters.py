@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -201,10 +202,9 @@ def test_speech_needs_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_the_filters_do_not_import_pytorch(tmp_path: Path) -> None:
-    import subprocess
-
     code = (
-        "import sys, numpy; from curation.filters import silence, speech, ambience; speech.speech_probability(numpy.zeros(512));"
+        "import sys, numpy; from curation.filters import silence, speech, ambience;"
+        "speech.speech_probability(numpy.zeros(512));"
         "print([m for m in ('torch', 'silero_vad', 'librosa') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -215,7 +215,7 @@ def test_the_filters_do_not_import_pytorch(tmp_path: Path) -> None:
 def test_real_music_is_kept_by_all(name: str, real_wave: Callable[..., np.ndarray], sound_clip: Callable[..., ClipMedia]) -> None:
     clip = sound_clip(real_wave(name, HZ, 15), HZ)
     assert [kept(module, clip)[0] for module in FILTERS] == [True, True, True]
-    assert measured(speech, clip) < 0.1
+    assert measured(speech, clip) < 0.25
 
 
 @pytest.mark.parametrize("name", LONG_SPEECH)
@@ -233,8 +233,9 @@ def test_real_ambience_is_dropped(name: str, real_wave: Callable[..., np.ndarray
 def test_confusion_on_the_labelled_seconds(
     clips: Path, real_wave: Callable[..., np.ndarray], sound_clip: Callable[..., ClipMedia], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """100 labelled wavs of one second. No music may be dropped, by none of the three; one second of speech has pauses, so a third of
-    them stays under half. The labels' silence is quiet room noise at up to -20 dBFS."""
+    """120 labelled wavs of one second. No music may be dropped by any of the three. One second of speech has pauses, so some
+    of them are speech for less than half of it.
+    """
     table: dict[str, dict[str, int]] = {}
     for label in ("music", "speech", "silence"):
         row = table.setdefault(label, {"silent": 0, "speech": 0, "ambience": 0, "kept": 0})
@@ -246,7 +247,7 @@ def test_confusion_on_the_labelled_seconds(
         print("\nlabel of 1-s wav -> " + "; ".join(f"{label}: {row}" for label, row in table.items()))
     assert table["music"]["kept"] == sum(table["music"].values()) >= 40
     assert table["speech"]["speech"] >= 0.6 * sum(table["speech"].values())
-    assert table["silence"]["kept"] <= 0.4 * sum(table["silence"].values())
+    assert table["silence"]["silent"] == sum(table["silence"].values()) >= 40
 
 
 def test_composed_music_is_kept(sound_clip: Callable[..., ClipMedia]) -> None:

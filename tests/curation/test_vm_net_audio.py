@@ -23,8 +23,8 @@ ROWS = {
     "rolloff": 1, "line": 2, "parabola": 3, "crossings": 1,
 }  # fmt: skip
 # Largest difference of a row's mean, variance and maximum in dB, dB^2, dB. Not 0, because a value may fall to the other side of a
-# threshold by rounding (the 80 dB floor, the next bin of a roll-off). Differences of the cepstrum pass through 0, where the logarithm
-# makes the last bit of a float32 heard.
+# threshold by rounding (the 80 dB floor, the next bin of a roll-off). Differences of the cepstrum pass through 0, where the
+# logarithm makes the last bit of a float32 heard.
 TOLERANCE = (0.02, 0.5, 0.02)
 TOLERANCE_DELTA = (0.1, 3.0, 0.02)
 MUSIC = "librosa+data/audio/Kevin_MacLeod_-_Vibe_Ace.ogg"
@@ -100,7 +100,9 @@ def test_a_real_track_equals_librosa_in_every_block(real_wave: Callable[..., np.
 
 @pytest.mark.parametrize("name", [MUSIC, VOICE])
 def test_a_short_clip_equals_librosa_but_for_cens(name: str, real_wave: Callable[..., np.ndarray]) -> None:
-    """After a short clip librosa's CENS scales up the rounding noise of its resampler, where there is no sound: not comparable."""
+    """After a short clip librosa's CENS scales up the rounding noise of its resampler, where there is no sound: not
+    comparable.
+    """
     assert_blocks(real_wave(name, HZ, 12), without=("cens",))
 
 

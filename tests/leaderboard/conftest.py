@@ -85,7 +85,8 @@ def fill_dataset(run: RunFolder) -> None:
     ]
     late = [("curate", "rule", "no_audio", 6), ("curate", "rule", "speech", 14), ("curate", "failure", "unreadable", 3)]
     drops = [Drop(id=f"tiktok:x{s}{r}{i}", stage=s, kind=k, reason=r) for s, k, r, n in reasons for i in range(n)]
-    drops += [Drop(id=f"tiktok:{i}", stage=s, kind=k, reason=r) for s, k, r, n in late for i in range(n)]
+    refused = [(stage, kind, reason) for stage, kind, reason, number in late for _ in range(number)]
+    drops += [Drop(id=f"tiktok:{192 + i}", stage=s, kind=k, reason=r) for i, (s, k, r) in enumerate(refused)]
     lengths = rng.uniform(8, 15, 192)
     clips = [
         Clip(clip_id=f"tiktok-{i}-0", post_id=str(i), song_id=f"tiktok:{i % 88}", start_s=0.0, end_s=float(lengths[i]), fps=30.0,

@@ -47,7 +47,7 @@ def test_one_seed_without_interval_leaves_the_cell_without(score: Make) -> None:
 def test_the_same_score_twice_counts_once_and_a_contradiction_is_refused(score: Make) -> None:
     (table,) = tables([score(), score()])
     assert table.rows[0].cells["recall@10"].sd is None
-    with pytest.raises(BadScores, match="there twice: 0.5 and 0.6"):
+    with pytest.raises(BadScores, match=r"there twice: 0\.5 and 0\.6"):
         tables([score(), score(value=0.6)])
 
 

@@ -1,0 +1,212 @@
+"""The whole stage on real files in a real run folder: every post accounted for, once, whatever its file does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from curation import run as stage_run
+from curation.run import check, curate
+from svmbench.errors import BadSettings, UnknownName
+from svmbench.fleet import Fleet
+from svmbench.progress import Progress, Summary
+from svmbench.recipe import Recipe, parse
+from svmbench.records import Clip, Drop, Post, Split, features_from_table, to_table
+from svmbench.store import RunFolder
+
+Film = Callable[..., Path]
+FILTERS = {"duration": {}, "still": {"max_share": 0.9}, "silence": {}}
+FEATURES = ["frame_stats", "optical_flow", "log_mel"]
+
+
+def recipe(**changes: Any) -> Recipe:
+    values = {
+        "name": "small", "search": {"words": ["a"]}, "clip": {"min_s": 2, "max_s": 4}, "filters": FILTERS, "features": FEATURES,
+        "split": {"train": 0.5, "val": 0.0, "test": 0.5},
+    }  # fmt: skip
+    return parse({**values, **changes}, "small")
+
+
+def run_of(folder: Path, files: dict[str, Path | None]) -> RunFolder:
+    """A run folder as the crawl leaves it: a post a file, in pairs of the same track."""
+    run = RunFolder.create(folder)
+    posts = [
+        Post(
+            platform="tiktok", post_id=name, url="", words=("a",), caption="", hashtags=(), likes=1, likes_exact=True,
+            track_id=str(i // 2), track_title=None, track_original=False, duration_s=3.0, posted_at=None, fetched_at=None,
+            sha256=run.add_media(path) if path else "0" * 64, author_hash=None,
+        )
+        for i, (name, path) in enumerate(files.items())
+    ]  # fmt: skip
+    with run.writing("crawl") as writer:
+        writer.commit([f"tiktok:{p.post_id}" for p in posts], {"posts": to_table(Post, posts)})
+    return run
+
+
+def go(chosen: Recipe, run: RunFolder, *, local: bool = True) -> dict[str, Summary]:
+    progress = Progress(quiet=True)
+    with Fleet(local=local) as fleet:
+        curate(chosen, run, fleet, progress)
+    assert all(summary.balanced() for summary in progress.summaries)
+    return {summary.stage: summary for summary in progress.summaries}
+
+
+@pytest.fixture(scope="session")
+def films(film: Film, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Five small files: two that move, one in bars, one that stands still, one without sound; each its own content."""
+    folder = tmp_path_factory.mktemp("films")
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (120, 400, 3), np.uint8).repeat(2, 0)[:120]
+    smooth = np.stack([np.convolve(row, np.ones(9) / 9, "same") for row in noise.reshape(120, -1)]).reshape(120, 400, 3)
+    picture = smooth.astype(np.uint8)
+    wave = (0.3 * np.sin(np.arange(48_000) * 0.15)).astype(np.float32)
+    moving = [picture[:, 3 * i : 3 * i + 160] for i in range(30)]
+    barred = [np.pad(image, ((60, 60), (0, 0), (0, 0))) for image in moving]
+    return {
+        "one": film(folder / "one.mp4", moving, wave=wave),
+        "two": film(folder / "two.mp4", moving[::-1], wave=wave),
+        "barred": film(folder / "barred.mp4", barred, wave=wave),
+        "still": film(folder / "still.mp4", [picture[:, :160]] * 30, wave=wave),
+        "mute": film(folder / "mute.mp4", moving),
+    }
+
+
+def reasons(run: RunFolder) -> dict[str, tuple[str, str]]:
+    return {drop.id.partition(":")[2]: (drop.kind, drop.reason) for drop in run.read(Drop, "drops")}
+
+
+def test_every_post_becomes_a_clip_or_a_drop(films: dict[str, Path], film: Film, tmp_path: Path) -> None:
+    (tmp_path / "page.mp4").write_bytes(b"<html>slow down</html>")
+    short = film(tmp_path / "short.mp4", [np.full((64, 64, 3), 9 * i, np.uint8) for i in range(12)])
+    run = run_of(tmp_path / "run", {**films, "page": tmp_path / "page.mp4", "short": short, "gone": None})
+    account = go(recipe(), run)
+    assert account["curate"].seen == 8
+    assert account["curate"].kept == 3
+    assert reasons(run) == {
+        "still": ("rule", "still"), "mute": ("rule", "no_audio"), "short": ("rule", "too_short"),
+        "page": ("failure", "unreadable"), "gone": ("failure", "no_media"),
+    }  # fmt: skip
+    clips = {clip.post_id: clip for clip in run.read(Clip, "clips")}
+    assert set(clips) == {"one", "two", "barred"}
+    assert clips["barred"].box.top_px == pytest.approx(60, abs=2)
+    assert clips["barred"].box.height_px == pytest.approx(120, abs=3)
+    assert clips["one"].box.height_px == 120
+    assert clips["one"].song_id == clips["two"].song_id == "tiktok:0"
+    assert clips["one"].clip_id == "tiktok-one-0"
+    assert clips["one"].end_s == pytest.approx(3.0)
+    assert clips["one"].measures["still_share"] == 0
+    assert {"duration_s", "silent_share", "truncated", "border_confidence"} <= set(clips["one"].measures)
+    for name in FEATURES:
+        table = run.read_table(f"features_{name}")
+        assert table is not None
+        assert set(features_from_table(table)) == {clip.clip_id for clip in clips.values()}
+    drop = next(d for d in run.read(Drop, "drops") if d.reason == "still")
+    assert drop.value == 1
+    assert '"silent_share": 0.0' in drop.detail
+    parts = run.read(Split, "splits")
+    assert [part.name for part in parts] == ["train", "val", "test"]
+    assert sorted(len(part.clip_ids) for part in parts) == [0, 1, 2]
+
+
+def test_a_second_start_does_nothing_again_and_other_settings_are_refused(films: dict[str, Path], tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", {name: films[name] for name in ("one", "still")})
+    first = go(recipe(), run)["curate"]
+    markers = run.markers()
+    again = go(recipe(), run)["curate"]
+    assert run.markers() == markers
+    assert (again.kept, again.dropped, again.left) == (first.kept, first.dropped, 0)
+    assert again.notes == ["2 of 2 posts were done before"]
+    with pytest.raises(BadSettings, match=r"filters changed.*--out"):
+        go(recipe(filters={**FILTERS, "still": {"max_share": 0.5}}), run)
+    go(recipe(split={"train": 0, "val": 0, "test": 1}), run)  # a split is made anew, clips stay
+    assert [len(part.clip_ids) for part in run.read(Split, "splits")] == [0, 0, 1]
+    assert run.markers("curate") == [m for m in markers if m["stage"] == "curate"]
+
+
+def test_what_is_broken_off_is_taken_up(films: dict[str, Path], tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", films)
+
+    class Interrupted(Fleet):
+        def map(self, *args: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
+            for number, pair in enumerate(super().map(*args, **options)):
+                if number == 2:
+                    raise KeyboardInterrupt
+                yield pair
+
+    progress = Progress(quiet=True)
+    with Interrupted(local=True) as fleet, pytest.raises(KeyboardInterrupt):
+        curate(recipe(), run, fleet, progress)
+    assert progress.summaries[0].balanced()
+    assert progress.summaries[0].left == 3
+    assert len(run.done_ids("curate")) == 2
+    account = go(recipe(), run)["curate"]
+    assert (account.seen, account.kept, account.dropped.total(), account.left) == (5, 3, 2, 0)
+    assert len(run.read(Clip, "clips")) == 3
+    assert len(run.read(Drop, "drops")) == 2
+
+
+JOB = '''
+import os, signal, time
+from curation.clip_job import ClipJob
+
+class Unlucky(ClipJob):
+    """Crashes, hangs or trips over the posts with these names, with everything else as it is."""
+    def run(self, post):
+        if post.post_id == "two": os.kill(os.getpid(), signal.SIGSEGV)
+        if post.post_id == "barred": time.sleep(60)
+        if post.post_id == "still":
+            class Broken:
+                DIM = 3
+                def extract(self, clip): raise ZeroDivisionError("no flow")
+            self.filters, self.features = [], [("optical_flow", Broken())]
+        return super().run(post)
+'''
+
+
+def test_a_crash_a_hang_and_a_defect_cost_one_post_each(
+    films: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unlucky_job.py").write_text(JOB)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("unlucky_job", None)
+    import unlucky_job  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(stage_run, "ClipJob", unlucky_job.Unlucky)
+    monkeypatch.setattr(stage_run, "LIMIT_S", 2.0)
+    monkeypatch.setattr(stage_run, "LIMIT_FACTOR", 0.1)
+    run = run_of(tmp_path / "run", {name: films[name] for name in ("two", "barred", "one", "still")})
+    account = go(recipe(), run)["curate"]
+    assert [clip.post_id for clip in run.read(Clip, "clips")] == ["one"]
+    assert reasons(run) == {
+        "two": ("failure", "crash"), "barred": ("failure", "timeout"), "still": ("failure", "feature_optical_flow")
+    }  # fmt: skip
+    assert account.failed == {"crash": 1, "timeout": 1, "feature_optical_flow": 1}
+    assert "SIGSEGV" in next(d.detail for d in run.read(Drop, "drops") if d.reason == "crash")
+    assert "no flow" in next(d.detail for d in run.read(Drop, "drops") if d.reason.startswith("feature"))
+
+
+def test_the_recipe_is_checked_before_anything_starts() -> None:
+    check(recipe())
+    with pytest.raises(UnknownName, match="Did you mean 'silence'"):
+        check(recipe(filters={"silense": {}}))
+    with pytest.raises(UnknownName, match="optical_flow"):
+        check(recipe(features=["optical_flov"]))
+    with pytest.raises(BadSettings, match=r"filters\.still\.max_share: 1\.5 is out of range"):
+        check(recipe(filters={"still": {"max_share": 1.5}}))
+
+
+@pytest.mark.slow
+def test_the_same_on_ray(films: dict[str, Path], tmp_path: Path) -> None:
+    local, ray = (run_of(tmp_path / name, films) for name in ("local", "ray"))
+    go(recipe(), local)
+    go(recipe(), ray, local=False)
+    for run in (local, ray):
+        assert len(run.read(Clip, "clips")) == 3
+    key = lambda clip: clip.clip_id
+    assert sorted(ray.read(Clip, "clips"), key=key) == sorted(local.read(Clip, "clips"), key=key)
+    assert ray.read(Split, "splits") == local.read(Split, "splits")
