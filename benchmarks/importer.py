@@ -81,6 +81,8 @@ def import_features(path: Path, run: RunFolder, *, window_s: float | None = None
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise BadInput(f"{path} does not exist; name an .npz file (format: docs/features.md)")
+    if not zipfile.is_zipfile(path):
+        raise BadInput(f"{path} cannot be read as an .npz file: it is no zip archive (format: docs/features.md)")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

@@ -183,6 +183,7 @@ def _options(chromium: str, access: Access) -> Options:
     options.binary_location = chromium
     options.page_load_strategy = "eager"
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     for flag in FLAGS:
         options.add_argument(flag)
     if access.proxy_url:

@@ -25,7 +25,8 @@ from typing import Any, cast
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
-from crawl.frontier import LEASE_S, Job
+from crawl.frontier import LEASE_S
+from crawl.jobs import Job
 from crawl.pacer import take_turn
 from crawl.platforms import Candidate, Details, refuse
 from crawl.robots import Robots

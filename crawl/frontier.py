@@ -18,116 +18,15 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crawl.jobs import Ended, Found, Job, Lease, Query, Stats
 from svmbench.errors import StorageError
 
+SCHEMA = Path(__file__).with_suffix(".sql")
 LEASE_S = 10.0  # ours; workers renew every third of it
 LEASES_MAX = 20  # ours: a post whose lease ran out this often is taken to kill its workers
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS job(
-  id TEXT PRIMARY KEY, post_id TEXT NOT NULL, rank INTEGER NOT NULL, likes INTEGER, likes_exact INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK(state IN ('ready','leased','done','dropped')), not_before REAL NOT NULL DEFAULT 0,
-  token INTEGER NOT NULL DEFAULT 0, owner TEXT, lease_until REAL, attempts INTEGER NOT NULL DEFAULT 0,
-  stage TEXT NOT NULL DEFAULT '', kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', value REAL,
-  detail TEXT NOT NULL DEFAULT '', record TEXT, exported INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS job_ready ON job(rank, id) WHERE state='ready';
-CREATE INDEX IF NOT EXISTS job_leased ON job(lease_until) WHERE state='leased';
-CREATE INDEX IF NOT EXISTS job_finished ON job(id) WHERE state IN ('done','dropped') AND exported=0;
-CREATE TABLE IF NOT EXISTS sighting(
-  id TEXT NOT NULL, word TEXT NOT NULL, rank INTEGER NOT NULL, seen_at REAL NOT NULL,
-  PRIMARY KEY(id, word)) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sighting_word ON sighting(word);
-CREATE TABLE IF NOT EXISTS query(
-  word TEXT PRIMARY KEY, place INTEGER NOT NULL, state TEXT NOT NULL CHECK(state IN ('ready','leased','ended')),
-  not_before REAL NOT NULL DEFAULT 0, token INTEGER NOT NULL DEFAULT 0, lease_until REAL, attempts INTEGER NOT NULL DEFAULT 0,
-  position INTEGER NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS attempt(
-  id TEXT NOT NULL, token INTEGER NOT NULL, at REAL NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS tally(
-  state TEXT, stage TEXT, kind TEXT, reason TEXT, n INTEGER NOT NULL,
-  PRIMARY KEY(state, stage, kind, reason)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS robots(host TEXT PRIMARY KEY, status INTEGER NOT NULL, body TEXT NOT NULL, at REAL NOT NULL) STRICT;
-CREATE TRIGGER IF NOT EXISTS job_in AFTER INSERT ON job BEGIN
-  INSERT INTO tally VALUES(NEW.state, NEW.stage, NEW.kind, NEW.reason, 1) ON CONFLICT DO UPDATE SET n=n+1;
-END;
-CREATE TRIGGER IF NOT EXISTS job_moved AFTER UPDATE OF state ON job WHEN OLD.state<>NEW.state BEGIN
-  UPDATE tally SET n=n-1 WHERE state=OLD.state AND stage=OLD.stage AND kind=OLD.kind AND reason=OLD.reason;
-  INSERT INTO tally VALUES(NEW.state, NEW.stage, NEW.kind, NEW.reason, 1) ON CONFLICT DO UPDATE SET n=n+1;
-END;
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One search result as it enters the frontier. reason is set where a rule of the recipe refuses it without a fetch."""
-
-    id: str
-    post_id: str
-    rank: int
-    likes: int | None
-    likes_exact: bool
-    reason: str = ""
-    value: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One lease: only the holder of the newest token may report."""
-
-    id: str
-    post_id: str
-    token: int
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The answer to a worker who asks for work: a job, or how long to wait, or that all is over."""
-
-    job: Job | None
-    wait_s: float = 0.0
-    over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One lease of a search word; position is the number of results read before."""
-
-    word: str
-    token: int
-    attempts: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a search word stands: state, and once it has ended the outcome and its explanation; found is the number of posts."""
-
-    word: str
-    state: str
-    outcome: str
-    detail: str
-    found: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Everything that the driver shows. tally: (state, stage, kind, reason, number of jobs)."""
-
-    queries: tuple[Ended, ...]
-    tally: tuple[tuple[str, str, str, str, int], ...]
-
-    def count(self, *states: str) -> int:
-        return sum(n for state, _, _, _, n in self.tally if state in states)
-
-    @property
-    def searching(self) -> bool:
-        return any(q.state != "ended" for q in self.queries)
 
 
 class Frontier:
@@ -141,7 +40,7 @@ class Frontier:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA.read_text())
 
     def close(self) -> None:
         self._stopped = True
@@ -177,12 +76,13 @@ class Frontier:
             return str(db.execute("SELECT value FROM meta WHERE key='settings'").fetchone()[0])
 
     def begin(self, words: Sequence[str], good: Sequence[str]) -> None:
-        """The start of a crawl that has the file to itself: adds words, frees all leases, reopens words that ended badly."""
+        """The start of a crawl that has the file to itself: adds words, frees all leases, gives new tries."""
         marks = ",".join("?" * len(good))
         with self._writing() as db:
             for place, word in enumerate(words):
                 db.execute("INSERT INTO query(word, place, state) VALUES(?,?,'ready') ON CONFLICT DO NOTHING", (word, place))
             db.execute("UPDATE job SET state='ready', owner=NULL, lease_until=NULL WHERE state='leased'")
+            db.execute("UPDATE job SET attempts=0 WHERE state='ready' AND attempts>0")
             db.execute("UPDATE query SET state='ready', lease_until=NULL WHERE state='leased'")
             db.execute(
                 f"UPDATE query SET state='ready', attempts=0, not_before=0, outcome='', detail='' "
@@ -230,7 +130,8 @@ class Frontier:
                     " VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
                     (f.id, f.post_id, f.rank, f.likes, f.likes_exact, state, stage, kind, f.reason, f.value),
                 )
-                db.execute("INSERT INTO sighting VALUES(?,?,?,?) ON CONFLICT DO NOTHING", (f.id, query.word, f.rank, now))
+                new = db.execute("INSERT INTO sighting VALUES(?,?,?,?) ON CONFLICT DO NOTHING", (f.id, query.word, f.rank, now))
+                db.execute("UPDATE query SET found=found+? WHERE word=?", (new.rowcount, query.word))
         return True
 
     def end_query(self, query: Query, outcome: str, detail: str, again_in_s: float | None) -> bool:
@@ -332,10 +233,7 @@ class Frontier:
     def stats(self) -> Stats:
         """Counts by fate, and how each word stands."""
         with self._errors():
-            queries = self._db.execute(
-                "SELECT word, state, outcome, detail, (SELECT count(*) FROM sighting s WHERE s.word=query.word)"
-                " FROM query ORDER BY place"
-            ).fetchall()
+            queries = self._db.execute("SELECT word, state, outcome, detail, found FROM query ORDER BY place").fetchall()
             tally = self._db.execute("SELECT * FROM tally WHERE n>0").fetchall()
         return Stats(tuple(Ended(*q) for q in queries), tuple(tally))
 

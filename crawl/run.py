@@ -16,15 +16,17 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from crawl.access import Access
+from crawl.account import account, complain, unhappy
+from crawl.jobs import GOOD, Stats
 from svmbench import plugins
-from svmbench.errors import BadInput, BadSettings, Blocked, MissingExtra, PageChanged
+from svmbench.errors import BadInput, BadSettings, Blocked, MissingExtra
 from svmbench.fleet import Actor, Fleet, WorkerLost, result, wait
 from svmbench.progress import Progress, Stage
 from svmbench.recipe import Recipe
@@ -76,7 +78,6 @@ def crawl(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress, acce
 def _anything_to_do(recipe: Recipe, run: RunFolder, progress: Progress) -> bool:
     """Prepares the frontier, which nobody else has open; a finished one is only accounted for."""
     from crawl.frontier import Frontier
-    from crawl.searcher import GOOD
 
     frontier = Frontier(str(_frontier_path(run)))
     try:
@@ -93,8 +94,8 @@ def _anything_to_do(recipe: Recipe, run: RunFolder, progress: Progress) -> bool:
         if ended.issuperset(words) and not stats.count("ready", "leased") and not frontier.finished(1):
             for name in ("search", "fetch"):
                 with progress.stage(name, unit="posts") as stage:
-                    _account(stage, stats)
-            _complain(stats)
+                    account(stage, stats)
+            complain(stats)
             return False
         frontier.begin(words, GOOD)
         return True
@@ -173,7 +174,7 @@ class _Crawl:
                 finally:
                     self._drain(workers)
                     self._export(1)
-                    _account(stage, self._frontier.ask("stats"))
+                    account(stage, self._frontier.ask("stats"))
             self._conclude()
         finally:
             self._drain(workers)
@@ -201,7 +202,7 @@ class _Crawl:
         self._calls = {worker.call("work"): worker for worker in workers}
         return workers
 
-    def _watch(self, stage: Stage, over: Any) -> None:
+    def _watch(self, stage: Stage, over: Callable[[Stats], bool]) -> None:
         """Until it is over or all workers have returned: shows the state, revives workers that died, fills the tables."""
         while True:
             finished, _ = wait(self._calls, POLL_S)
@@ -216,7 +217,7 @@ class _Crawl:
                     time.sleep(1.0)  # its restart
                     self._calls[worker.call("work")] = worker
             stats = self._frontier.ask("stats")
-            _account(stage, stats)
+            account(stage, stats)
             troubles = [f"{host}: {text}" for host, text in self._pacer.ask("state").items() if text]
             stage.say("; ".join(troubles) or ", ".join(f"{q.word} {q.found}" for q in stats.queries if q.state == "leased"))
             if not stats.searching:
@@ -252,11 +253,11 @@ class _Crawl:
     def _conclude(self) -> None:
         """Says what did not go well; raises where the site was the reason that something is left."""
         stats = self._frontier.ask("stats")
-        _complain(stats)
+        complain(stats)
         left = stats.count("ready", "leased")
         for host, wall in self._pacer.ask("blocked").items():
             raise Blocked(f"{host} put up a wall ({wall}); {left} posts are left, run the same command again later")
-        notes = [f"{q.word}: search ended with {q.outcome} ({q.detail})" for q in stats.queries if _unhappy(q)]
+        notes = [f"{q.word}: search ended with {q.outcome} ({q.detail})" for q in stats.queries if unhappy(q)]
         self._progress.summaries[-2].notes += notes
 
 
@@ -267,42 +268,3 @@ def _post(row: dict[str, Any]) -> Post:
 
 def _drop(row: dict[str, Any]) -> Drop:
     return Drop(**{key: row[key] for key in ("id", "stage", "kind", "reason", "value", "detail")})
-
-
-def _account(stage: Stage, stats: Any) -> None:
-    """Brings a stage's summary up to the frontier's counts, which include what earlier runs of the command did."""
-    searching = stage.summary.stage == "search"
-    kept = 0
-    for state, where, kind, reason, number in stats.tally:
-        refused = state == "dropped" and where == "search"
-        if (searching and not refused) or state == "done":
-            kept += number
-        elif state == "dropped" and refused == searching:
-            counts, word = (stage.summary.dropped, "dropped") if kind == "rule" else (stage.summary.failed, "failed")
-            for _ in range(number - counts[reason]):
-                stage.add(**{word: reason})
-    stage.add(kept=kept - stage.summary.kept)
-    refused_n = sum(n for state, where, _, _, n in stats.tally if state == "dropped" and where == "search")
-    total = sum(n for *_, n in stats.tally)
-    stage.summary.seen = total if searching else total - refused_n
-    stage.summary.left = 0 if searching else stats.count("ready", "leased")
-    stage.total(None if searching and stats.searching else stage.summary.seen)
-
-
-def _unhappy(query: Any) -> bool:
-    from crawl.searcher import GOOD
-
-    return query.outcome not in GOOD
-
-
-def _complain(stats: Any) -> None:
-    """A crawl that found nothing at all is no success: raises, with the reason for each word."""
-    if any(n for *_, n in stats.tally):
-        return
-    why = "; ".join(f"{q.word}: {q.outcome}" + (f" ({q.detail})" if q.detail else "") for q in stats.queries)
-    outcomes = {q.outcome for q in stats.queries}
-    if "page_changed" in outcomes:
-        raise PageChanged(f"the search page has none of the expected parts; update the platform's selectors. {why}")
-    if outcomes - {"empty"}:
-        raise Blocked(f"no post was found. {why}. Run the same command again later")
-    raise BadInput(f"no post was found; try other words. {why}")

@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 from selenium.common.exceptions import TimeoutException, WebDriverException
 
 from crawl.browser import Answer, Browser, View, browser
-from crawl.frontier import LEASE_S, Found, Query
+from crawl.frontier import LEASE_S
+from crawl.jobs import GOOD, Found, Query
 from crawl.pacer import PAUSE_INTERVALS, take_turn
 from crawl.platforms import Candidate, refuse
 from crawl.robots import Robots
 from crawl.work import Work
 from svmbench.errors import Blocked
 
-GOOD = ("end", "quota", "empty")  # outcomes after which a word is not searched again
 FINAL = (*GOOD, "robots", "page_changed", "blocked")  # outcomes that a second try at once would not change
 TRIES = 2  # ours: searches of one word in one crawl
 STALL_S = 8.0  # ours: a page that shows nothing new for so long has stopped

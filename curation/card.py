@@ -57,7 +57,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the cards say of a release. configs: the last is that of the ids. clips: the published ones. filters: as they were set."""
+    """What the cards say of a release. configs: the last is that of the ids. clips: the published ones. filters: as set."""
 
     version: str
     configs: list[Config]

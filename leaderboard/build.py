@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -64,34 +63,51 @@ def _of_run(run: RunFolder, scores: Sequence[Score]) -> dict[str, Any]:
         "machine": settings.get("svmbench", {}).get("machine", {}),
         "title": settings.get("recipe", {}).get("about", ""),
         "dataset": dataset.describe(run),
-        "ranks": {key: read_ranks(run, key.direction) for key in _keys_with_ranks(scores)},
+        "ranks": {t.key: read_ranks(run, t.key) for t in table.tables(scores)},
+        "tests": {t.key: read_tests(run, t.key) for t in table.tables(scores)},
     }
 
 
-def _keys_with_ranks(scores: Sequence[Score]) -> list[table.Key]:
-    """The tables whose ranks can be told apart: ranks know only the direction, so a direction with two tables is left out."""
-    keys = [t.key for t in table.tables(scores)]
-    often = Counter(key.direction for key in keys)
-    return [key for key in keys if often[key.direction] == 1]
+def read_ranks(run: RunFolder, key: table.Key) -> Ranks:
+    """The ranks behind one table by (baseline, variant), seeds and folds together; empty where the run has none.
 
-
-def read_ranks(run: RunFolder, direction: str) -> Ranks:
-    """The ranks of one direction by (baseline, variant), seeds and folds together; empty where the run has none."""
+    Of several results for the same baseline, variant and seed the newest counts, as in the scores.
+    """
     rows = run.read_table("ranks")
     if rows is None:
         return {}
     column = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names}
+    jobs = _newest_jobs(run, key)
     right = column.get("tied_right", np.ones(rows.num_rows))
     groups: dict[tuple[str, str], list[int]] = {}
-    for i, (d, baseline, variant) in enumerate(zip(column["direction"], column["baseline"], column["variant"], strict=True)):
-        if d == direction:
-            groups.setdefault((baseline, variant), []).append(i)
+    wanted = (column["direction"] == key.direction) & np.isin(column["key"].astype(str), jobs)
+    for i in np.flatnonzero(wanted):
+        groups.setdefault((column["baseline"][i], column["variant"][i]), []).append(int(i))
     return {
         name: charts.RankList(
             better=column["better"][index].astype(float), tied=column["tied"][index].astype(int), right=right[index].astype(int)
         )
         for name, index in groups.items()
     }
+
+
+def _newest_jobs(run: RunFolder, key: table.Key) -> list[str]:
+    """Keys of the jobs that made the table `key`."""
+    jobs = run.read_table("jobs", ["key", "revision", "split", "baseline", "variant", "seed", "settings_hash", "code"])
+    versions: dict[tuple[str, str, int], dict[tuple[str, str], list[str]]] = {}
+    for job in [] if jobs is None else jobs.to_pylist():
+        if (job["revision"], job["split"]) == (key.revision, key.split):
+            same = versions.setdefault((job["baseline"], job["variant"], job["seed"]), {})
+            version = (job["settings_hash"], job["code"])
+            same[version] = [*same.pop(version, []), job["key"]]
+    return [name for same in versions.values() for name in list(same.values())[-1]]
+
+
+def read_tests(run: RunFolder, key: table.Key) -> list[dict[str, Any]]:
+    """The paired tests of one table, against chance first, then control rows, then pairs; empty where the run has none."""
+    rows = run.read_table("tests")
+    found = [] if rows is None else [r for r in rows.to_pylist() if (r["split"], r["direction"]) == (key.split, key.direction)]
+    return sorted(found, key=lambda r: (("chance", "control", "pair").index(r["kind"]), r["metric"], r["first"], r["second"]))
 
 
 @lru_cache
@@ -136,14 +152,15 @@ def _board(board: table.Table, runs: Sequence[Mapping[str, Any]]) -> dict[str, A
         ("Where the right item lands", charts.histogram(board, ranks)),
     ]
     marks = {cell.mark for row in board.rows for cell in row.cells.values()}
-    return {"table": board, "figures": [(title, svg) for title, svg in figures if svg], "marked": "best" in marks}
+    tests = [(run["name"], found) for run in runs if (found := run["tests"].get(board.key))]
+    return {"table": board, "figures": [(title, svg) for title, svg in figures if svg], "marked": "best" in marks, "tests": tests}
 
 
 def _by_dataset(boards: Sequence[table.Table]) -> dict[tuple[str, str, str], list[int]]:
     """Indices of the tables by (dataset, revision, split)."""
     found: dict[tuple[str, str, str], list[int]] = {}
     for i, board in enumerate(boards):
-        found.setdefault((board.key.dataset, board.key.revision, board.key.split), []).append(i)
+        found.setdefault((board.key.dataset, board.key.revision, board.key.split), []).append(int(i))
     return found
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from leaderboard import text
-from leaderboard.table import CHANCE, HEADLINE, MEASURED, Row, Table
+from leaderboard.table import CHANCE, CONTROL, HEADLINE, MEASURED, Row, Table
 
 WIDTH = 460  # of every chart, in its own units; a phone shows it at about 0.8
 STYLES = 6  # lines with their own colour and dash
@@ -78,8 +78,9 @@ def nice_step(top: float, steps: int = 5) -> float:
 
 
 def intervals(table: Table, metric: str = HEADLINE) -> Markup:
-    """One line a row: mean and 95 % interval of a recall, with chance as a line through all."""
-    rows = [row for row in table.rows if metric in row.cells and row.cells[metric].value is not None]
+    """One line a row: mean and 95 % interval of a recall, chance as a line through all. Of long tables the first rows."""
+    rows = [*table.group(CHANCE)[:2], *table.group(MEASURED)[:16], *table.group(CONTROL)[:4]]
+    rows = [row for row in rows if metric in row.cells and row.cells[metric].value is not None]
     if not rows:
         return Markup("")
     left, right, top, pitch = 142.0, WIDTH - 44.0, 8.0, 24.0

@@ -189,15 +189,16 @@ def _marked(rows: list[Row], metrics: tuple[str, ...]) -> list[Row]:
         known = [(sign * v, i) for i in fair if (v := rows[i].cells[metric].value) is not None]
         if len(known) < 2:
             continue
-        best = max(known)[1]
-        cell = rows[best].cells[metric]
+        top = max(value for value, _ in known)
+        best = [i for value, i in known if value == top]
+        cell = rows[best[0]].cells[metric]
         if cell.low is None or cell.high is None or (chance and _reaches(cell, chance.cells[metric], sign)):
             continue
         for _, i in known:
             other = rows[i].cells[metric]
             if other.low is not None and other.high is not None and other.low <= cell.high and other.high >= cell.low:
                 marks[i, metric] = "near"
-        marks[best, metric] = "best"
+        marks |= {(i, metric): "best" for i in best}
     return [_with_marks(row, {m: marks[i, m] for m in metrics if (i, m) in marks}) for i, row in enumerate(rows)]
 
 

@@ -40,12 +40,22 @@ def number(name: str, value: float | None) -> str:
 
 def interval(name: str, cell: Cell) -> str:
     """The 95 % interval in small: half of its width for shares, both ends for ranks, which are skewed."""
-    if cell.low is None or cell.high is None or cell.value is None or cell.low == cell.high:
+    if cell.low is None or cell.high is None or cell.value is None or cell.high - cell.low < 1e-6:
         return ""
     if name in LOWER_IS_BETTER:
         return f"{cell.low:.0f}{DASH}{cell.high:.0f}"
     half = (cell.high - cell.low) / 2
     return f"±{100 * half:.1f}" if name.startswith("recall@") else f"±{half:.3f}"
+
+
+def difference(name: str, value: float) -> str:
+    """A signed difference of a metric, in percentage points for recalls."""
+    sign = "+" if value > 0 else "−" if value < 0 else ""
+    return sign + number(name, abs(value))
+
+
+def p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def ends(name: str, cell: Cell) -> str:
@@ -82,7 +92,7 @@ def spreadsheet(value: object) -> object:
 
 def markdown(value: object) -> str:
     """A Markdown table cell: no markup, no link, no break."""
-    return "".join(f"\\{c}" if c in "\\|`*_[]<>#!~&$()" else c for c in shown(value)) or DASH
+    return "".join(f"\\{c}" if c in "\\|`*_[]<>#!~&$" else c for c in shown(value)) or DASH
 
 
 def lines(value: str, limit: int = 2000) -> str:

@@ -46,19 +46,20 @@ class Actor:
             return pool.submit(getattr(target, method), *args)
         import ray
 
-        return getattr(ray.get_actor(self.name, namespace=NAMESPACE), method).remote(*args)
+        try:
+            return getattr(ray.get_actor(self.name, namespace=NAMESPACE), method).remote(*args)
+        except ValueError as error:
+            raise WorkerLost(f"{self.name} has ended") from error
 
     def ask(self, method: str, *args: Any, patience_s: float = 30.0) -> Any:
         """Calls and waits. For methods that may safely run twice: while the actor is restarting the call is sent again."""
         if self.local:
             return self.call(method, *args).result()
-        import ray
-
         until = time.monotonic() + patience_s
         while True:
             try:
-                return ray.get(self.call(method, *args))
-            except (ray.exceptions.RayActorError, ValueError):
+                return result(self.call(method, *args))
+            except WorkerLost:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.2)
@@ -73,7 +74,8 @@ def result(call: Any) -> Any:
     try:
         return ray.get(call)
     except ray.exceptions.RayTaskError as error:
-        raise error.cause if isinstance(error.cause, Exception) else error from None
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        raise cause from None
     except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
         raise WorkerLost(" ".join(str(error).split())[:200]) from error
 
@@ -100,6 +102,19 @@ def _require_answer(address: str) -> None:
         raise BadInput(
             f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', or leave --address out"
         ) from error
+
+
+def _revive(actor: Actor, patience_s: float = 60.0) -> None:
+    """Waits until a restarting actor answers: whatever is sent to it before is lost."""
+    import ray
+
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        try:
+            ray.get(ray.get_actor(actor.name, namespace=NAMESPACE).__ray_ready__.remote(), timeout=patience_s)
+            return
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, ValueError):
+            time.sleep(0.2)
 
 
 class Fleet:
@@ -174,11 +189,7 @@ class Fleet:
         import ray
 
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads, "max_restarts": -1 if restarts else 0}
-        self._handles.append(
-            ray.remote(cls)
-            .options(name=actor.name, namespace=NAMESPACE, lifetime="detached" if self.address else None, **options)
-            .remote(*args)
-        )
+        self._handles.append(ray.remote(cls).options(name=actor.name, namespace=NAMESPACE, **options).remote(*args))
         return actor
 
     def stop(self, actor: Actor) -> None:
@@ -210,7 +221,7 @@ class Fleet:
         """cls(*args).method(item) over `workers` workers, at most two items in flight each; yields (item, value or Exception).
 
         Order is not kept. An exception that the method raises is the value: the caller decides. When a worker's process dies, the
-        items that it held are tried once more, one at a time, so that only the one that kills it again ends as WorkerLost.
+        items that it held are tried once more, one in flight a worker, so that only the one that kills it ends as WorkerLost.
         stop() is asked before each new item.
         """
         pool = [self.actor(cls, *args, restarts=True, gpus=gpus) for _ in range(workers or self.num_cpus)]
@@ -221,9 +232,7 @@ class Fleet:
                     suspects.append(item)
                 else:
                     yield item, value
-            if suspects:
-                time.sleep(1.0)  # the restart of the worker
-                yield from self._spread(pool[:1], 1, method, suspects, stop)
+            yield from self._spread(pool, 1, method, suspects, stop)
         finally:
             for actor in pool:
                 self.stop(actor)
@@ -249,6 +258,9 @@ class Fleet:
                 idle.insert(0, actor)
                 try:
                     value = result(call)
+                except WorkerLost as error:
+                    value = error
+                    _revive(actor)
                 except Exception as error:
                     value = error
                 yield item, value

@@ -21,6 +21,7 @@ from svmbench.records import Box
 try:
     import av
     import cv2
+    from av.video.reformatter import VideoReformatter
 
     from svmbench.pictures import FrameNeed, Frames, Picture, Taker
     from svmbench.sound import Sound, resampled
@@ -191,7 +192,7 @@ class _Reader:
         self.video.codec_context.thread_type = "NONE"
         self.video.codec_context.thread_count = 1
         self.claim_s = self._claim()
-        self.sound = Sound()
+        self.sound, self.reformatter = Sound(), VideoReformatter()
         self.origin_s = self.last_s = self.last_length_s = 0.0
         self.num_frames = self.num_bad = 0
         self.rotation_deg, self.size_px, self.done = 0, (0, 0), False
@@ -237,7 +238,7 @@ class _Reader:
             self.num_frames += 1
             self.num_bad += bool(frame.is_corrupt)
             self.last_s = at_s
-            picture = Picture(frame, self.rotation_deg)
+            picture = Picture(frame, self.rotation_deg, self.reformatter)
             for taker in takers:
                 taker.offer(at_s, picture)
 

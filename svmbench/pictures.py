@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 FIRST_SPREAD_S = 1.0  # ours: an evenly spread number is first spread over this stretch, and thinned as the video goes on
 LUMA_FIRST = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuva420p", "yuv411p", "nv12", "nv21", "gray")
@@ -47,8 +48,8 @@ class Frames:
 class Picture:
     """One decoded frame, turned as shown; each size and plane is made once however many ask for it."""
 
-    def __init__(self, frame: Any, rotation_deg: int) -> None:
-        self.frame, self.quarters = frame, rotation_deg // 90 % 4
+    def __init__(self, frame: Any, rotation_deg: int, reformatter: VideoReformatter) -> None:
+        self.frame, self.quarters, self._reformatter = frame, rotation_deg // 90 % 4, reformatter
         self._made: dict[tuple[str, int | None], np.ndarray] = {}
 
     def image(self, plane: str, short_side_px: int | None) -> np.ndarray:
@@ -61,13 +62,13 @@ class Picture:
         return self._made[key]
 
     def _rgb(self, size: tuple[int, int]) -> np.ndarray:
-        frame = self.frame.reformat(width=size[0], height=size[1], format="rgb24", interpolation="AREA")
+        frame = self._reformatter.reformat(self.frame, *size, format="rgb24", interpolation="AREA")
         return np.asarray(frame.to_ndarray())
 
     def _luma(self, size: tuple[int, int]) -> np.ndarray:
         frame = self.frame
         if frame.format.name not in LUMA_FIRST or frame.planes[0].line_size <= 0:
-            frame = frame.reformat(format="yuv420p")
+            frame = self._reformatter.reformat(frame, format="yuv420p")
         plane = frame.planes[0]
         view = np.frombuffer(plane, np.uint8)[: plane.line_size * frame.height].reshape(frame.height, plane.line_size)
         view = view[:, : frame.width]

@@ -176,9 +176,15 @@ def arrow_type(hint: Any) -> pa.DataType:
 
 
 @lru_cache
+def _hints(cls: type) -> dict[str, Any]:
+    """The field annotations of a record class, evaluated once and not for every row."""
+    return typing.get_type_hints(cls)
+
+
+@lru_cache
 def schema_of(cls: type) -> pa.Schema:
     """The Arrow schema of a record class, in field order."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return pa.schema([pa.field(f.name, arrow_type(hints[f.name])) for f in dataclasses.fields(cls)])
 
 
@@ -193,7 +199,7 @@ def from_table(cls: type[T], table: pa.Table) -> list[T]:
 
 
 def _record(cls: type[T], row: Mapping[str, Any]) -> T:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(typing.cast(Any, cls))
     return cls(**{name: _value(hints[name], row.get(name)) for name in hints})
 
 

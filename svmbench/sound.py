@@ -41,7 +41,7 @@ class Sound:
             at = round((start_s - origin_s) * rate)
             piece = mono[max(0, -at) : max(0, len(whole) - at)]
             whole[max(0, at) : max(0, at) + len(piece)] = piece
-        return rate, whole
+        return rate, np.nan_to_num(whole, copy=False)
 
 
 def _mono(frame: Any) -> np.ndarray:
@@ -49,12 +49,12 @@ def _mono(frame: Any) -> np.ndarray:
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, len(frame.layout.channels)).T
-    mono = samples.mean(axis=0, dtype=np.float32)
+    mono = np.add.reduce(samples, axis=0, dtype=np.float32) / len(samples)
     if samples.dtype == np.uint8:
         return np.asarray((mono - 128) / 128)
     if np.issubdtype(samples.dtype, np.integer):
         return np.asarray(mono / -float(np.iinfo(samples.dtype).min))
-    return np.nan_to_num(mono)
+    return np.asarray(mono)
 
 
 def resampled(wave: np.ndarray, rate: int, hz: int) -> np.ndarray:

@@ -35,6 +35,7 @@ MEDIA = (
 
 def catalogue(settings: Replica, words: tuple[str, ...], likes_min: int, cache: Path, fleet: Fleet, progress: Progress) -> Path:
     """The catalogue's folder, complete. A composed one of the same settings is reused; one that was interrupted goes on."""
+    cache = cache.expanduser().resolve()  # workers stand in another folder
     if settings.media_dir is not None:
         return _folder(Path(settings.media_dir), words, likes_min, cache, fleet, progress)
     return _composed(settings, words, likes_min, cache, fleet, progress)
@@ -125,18 +126,19 @@ class Prober:
                 pictures = next(iter(container.streams.video), None)
                 duration_s = (container.duration or 0) / av.time_base
                 return round(max(duration_s, 0.0), 3), *((pictures.width, pictures.height) if pictures else (0, 0))
-        except (OSError, ValueError):  # PyAV's errors are both: unreadable, and listed all the same
+        except (av.error.FFmpegError, OSError, ValueError):  # unreadable, and listed all the same
             return 0.0, 0, 0
 
 
 def _listing(name: str, path: Path, probe: tuple[float, int, int], word: str, likes_min: int) -> Listing:
     """A file as a post of the platform; all that is invented follows from its path below the folder."""
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]))
     created = int(rng.integers(1_640_000_000, 1_760_000_000))
     post_id = str(created << 32 | int(rng.integers(1 << 32)))
     duration_s, width_px, height_px = probe
+    caption = os.fsencode(path.stem).decode(errors="replace")
     return Listing(
-        post_id=post_id, author=invent.handle(rng), caption=path.stem, hashtags=(), words=(word,),
+        post_id=post_id, author=invent.handle(rng), caption=caption, hashtags=(), words=(word,),
         likes=likes_min + 1 + int(rng.integers(max(likes_min, 1000))), created=created,
         track_id=str(6_800_000_000_000_000_000 + int(rng.integers(10**17))), track_title="original sound",
         track_artist=invent.handle(rng), track_original=True, track_duration_s=duration_s, duration_s=duration_s,

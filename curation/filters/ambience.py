@@ -33,8 +33,7 @@ class Settings:
     """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames; the clip needs min_share of
     such energy.
 
-    0.10 is the lowest threshold that refuses half of the real ambient clips we hold and none of the 64 labelled music clips
-    (lowest 0.12).
+    At 0.10, 9 of 18 real ambient clips and none of 64 real music clips are refused; the lowest of the music has 0.12.
     """
 
     min_share: float = setting(0.10, low=0.0, high=1.0, source="ours, fitted on a few real clips; see the docstring")

@@ -16,12 +16,13 @@ BOX = Box(left_px=0, top_px=0, width_px=8, height_px=8)
 
 def clip(clip_id: str, song_id: str) -> Clip:
     return Clip(
-        clip_id=clip_id, post_id=clip_id, song_id=song_id, start_s=0.0, end_s=5.0, fps=25.0, width_px=8, height_px=8, box=BOX, media=""
+        clip_id=clip_id, post_id=clip_id, song_id=song_id, start_s=0.0, end_s=5.0, fps=25.0, width_px=8, height_px=8,
+        box=BOX, media="",
     )  # fmt: skip
 
 
 def make_run(path: Path, *, songs: int = 60, signal: float = 2.0, seed: int = 0, split: bool = True) -> RunFolder:
-    """One to three clips a song; the video of a clip (5 steps of 12 values) and its music (one step of 10) share four hidden values."""
+    """One to three clips a song; a clip's video (5 steps of 12 values) and music (one step of 10) share four hidden values."""
     rng = np.random.default_rng(seed)
     run = RunFolder.create(path)
     clips, video, music = [], [], []
@@ -42,7 +43,11 @@ def make_run(path: Path, *, songs: int = 60, signal: float = 2.0, seed: int = 0,
     if split:
         bounds = {"train": (0, 0.6), "val": (0.6, 0.75), "test": (0.75, 1)}
         parts = [
-            Split(name=n, clip_ids=tuple(c.clip_id for c in clips if lo * songs <= int(c.song_id[1:]) < hi * songs), grouped_by="song")
+            Split(
+                name=n,
+                clip_ids=tuple(c.clip_id for c in clips if lo * songs <= int(c.song_id[1:]) < hi * songs),
+                grouped_by="song",
+            )
             for n, (lo, hi) in bounds.items()
         ]
         tables["splits"] = to_table(Split, parts)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "vm_net": {"music_hidden_1": 32, "music_hidden_2": 32, "video_hidden": 32, "dim": 16, "lr": 1e-2, "epochs": 40},
     "mvbind": {"hidden": 64, "dim": 16, "epochs": 40},
 }
-ALL = [(name, variant) for name in plugins.names("benchmarks.baselines") for variant in plugins.load("benchmarks.baselines", name).VARIANTS]
+ALL = [
+    (name, variant)
+    for name in plugins.names("benchmarks.baselines")
+    for variant in plugins.load("benchmarks.baselines", name).VARIANTS
+]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +114,7 @@ def test_the_structure_loss_by_hand() -> None:
 
     inputs, embeddings = points(0, 10, 50), points(0, 60, 20)
     assert vm_net.structure_loss(inputs, inputs, 10).item() == 0.0
-    cos = lambda degrees: float(np.cos(np.deg2rad(degrees)))  # noqa: E731
+    cos = lambda degrees: float(np.cos(np.deg2rad(degrees)))
     # rows 0, 1, 2; columns 0-1 and 1-2; the order differs in row 0 (columns 1-2), in row 1 not, in row 2 (columns 0-1)
     expected = (2 * (cos(20) - cos(60)) + 2 * (cos(20) - cos(40))) / 6
     assert vm_net.structure_loss(inputs, embeddings, 10).item() == pytest.approx(expected, abs=1e-6)
@@ -143,12 +150,13 @@ def test_training_keeps_the_best_checkpoint_on_val_and_stops(parts: dict[str, Pa
         """Learns in the first 8 epochs (one batch each), then pulls the pairs apart."""
         epochs[0] += 1
         states.append(m.video[0].weight.detach().clone())
-        own = mvbind.info_nce(*m(video, music), same_song(song), 0.07)
+        video_BD, music_BD = m(video, music)
+        own = mvbind.info_nce(video_BD, music_BD, same_song(song), 0.07)
         return own if epochs[0] <= 8 else -own
 
     train(model, spoil, (parts["train"], parts["val"]), epochs=100, batch=1000, lr=1e-2, weight_decay=0.0, patience=5, seed=0)
     assert 8 < epochs[0] < 30, "it stops some epochs after the best"
-    kept = [i for i, state in enumerate(states) if torch.equal(state, model.video[0].weight)]
+    kept = [i for i, state in enumerate(states) if torch.equal(state, model.state_dict()["video.0.weight"])]
     assert kept
     assert 1 <= kept[0] <= 10, "and hands back the state of the best epoch"
     assert not model.training
@@ -159,3 +167,19 @@ def test_dropout_is_off_in_eval_and_keeps_the_mean() -> None:
     assert layer(x).mean().item() == pytest.approx(1.0, abs=0.02)
     assert set(layer(x).unique().tolist()) == {0.0, 2.0}
     assert torch.equal(layer.eval()(x), x)
+
+
+def test_the_optimiser_is_adamw_and_spares_the_workers_the_compiler() -> None:
+    code = (
+        "import sys, torch; from benchmarks.train import _adamw; p = torch.nn.Parameter(torch.tensor([1.0, -2.0]));"
+        "step = _adamw([p], 0.1, 0.01)\n"
+        "for g in ([0.5, 1.0], [-2.0, 0.0], [0.1, 3.0]): p.grad = torch.tensor(g); step(); assert p.grad is None\n"
+        "assert 'torch._dynamo' not in sys.modules; print(p.tolist())"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    expected = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimiser = torch.optim.AdamW([expected], lr=0.1, weight_decay=0.01)
+    for gradient in ([0.5, 1.0], [-2.0, 0.0], [0.1, 3.0]):
+        expected.grad = torch.tensor(gradient)
+        optimiser.step()
+    assert json.loads(shown) == pytest.approx(expected.tolist(), rel=1e-5)

@@ -47,7 +47,7 @@ class Positional(Honest):
 
 
 class CountsRows(Honest):
-    """Cheats by counting all rows it has seen on each side, whatever the batches: rows keep their number when batches are split."""
+    """Counts all rows that it has seen on each side: they keep their number when batches are split."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,13 +124,16 @@ def test_an_honest_model_passes(check: str) -> None:
     assert finding.passed, finding.detail
 
 
-@pytest.mark.parametrize(("check", "cheat"), [
+CHEATS: list[tuple[str, type]] = [
     ("batch_invariance", Positional), ("batch_invariance", BatchNormInTraining), ("batch_invariance", CountsRows),
     ("independent_order", Positional), ("independent_order", CountsRows),
     ("ties", Constant), ("ties", Coarse),
     ("collapse", Constant), ("collapse", OneLine),
     ("finite", DividesByNorm), ("finite", Unnormalised),
-])  # fmt: skip
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "cheat"), CHEATS)
 def test_a_cheat_is_caught(check: str, cheat: type) -> None:
     finding = plugins.load("benchmarks.checks", check).check(evidence(cheat()))
     assert not finding.passed, finding.detail
@@ -146,5 +149,4 @@ def test_the_positional_cheat_would_have_scored() -> None:
 
 
 def test_every_check_has_a_cheat() -> None:
-    cases = next(m for m in test_a_cheat_is_caught.pytestmark if m.name == "parametrize").args[1]
-    assert {name for name, _ in cases} == set(plugins.names("benchmarks.checks"))
+    assert {name for name, _ in CHEATS} == set(plugins.names("benchmarks.checks"))

@@ -36,7 +36,8 @@ def test_a_pack_holds_what_the_tables_hold(toy: RunFolder) -> None:
 
 def test_the_revision_follows_the_data(tmp_path: Path, toy_maker: Callable[..., RunFolder]) -> None:
     revisions = {
-        make_pack(toy_maker(tmp_path / str(i), **kw)).revision for i, kw in enumerate([{}, {"seed": 1}, {"split": False}, {"songs": 59}])
+        make_pack(toy_maker(tmp_path / str(i), **kw)).revision
+        for i, kw in enumerate([{}, {"seed": 1}, {"split": False}, {"songs": 59}])
     }
     assert len(revisions) == 4
     assert make_pack(toy_maker(tmp_path / "again")).revision in revisions

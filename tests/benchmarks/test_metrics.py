@@ -16,7 +16,9 @@ METRICS = [(recall, (1,)), (recall, (10,)), (median_rank, ()), (mean_rank, ()), 
 N = 40
 
 
-def ranks(better: list[int], *, tied: list[int] | int = 0, tied_right: list[int] | int = 1, num_right: int = 1, n: int = N) -> Ranks:
+def ranks(
+    better: list[int], *, tied: list[int] | int = 0, tied_right: list[int] | int = 1, num_right: int = 1, n: int = N
+) -> Ranks:
     full = [np.broadcast_to(np.asarray(x, np.int64), (len(better),)) for x in (better, tied, tied_right, num_right, n)]
     return Ranks(*full)
 

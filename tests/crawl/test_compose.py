@@ -152,7 +152,7 @@ def rank_correlation(a, b) -> float:
 
 
 def test_the_same_plan_gives_the_same_bytes(plans, media, tmp_path):
-    for plan in (first(plans, kind="music"), first(plans, kind="voice_over")):
+    for plan in (first(plans, kind="music", still=False, border="none"), first(plans, kind="voice_over", still=False)):
         render(plan, tmp_path / "again.mp4")
         assert (tmp_path / "again.mp4").read_bytes() == media(plan).read_bytes()
 
@@ -175,7 +175,7 @@ def test_box_is_where_the_picture_is(plans, media, border):
 
 def test_beats_are_where_sounds_begin(plans, media):
     told = [p for p in plans if p.truth["kind"] == "music" and p.truth["energy"] > 0.6]
-    for plan in told[:2]:
+    for plan in told[:1]:
         heard, beat_s = sound(media(plan)), 60 / plan.truth["tempo_bpm"]
         power = np.log(1e-3 + np.lib.stride_tricks.sliding_window_view(heard, 160)[::80].std(axis=1))  # each 5 ms
         rise = np.maximum(0, power[4:] - power[:-4])  # at 5 ms after its middle
@@ -203,8 +203,8 @@ def test_motion_is_what_optical_flow_measures(plans, media):
     pictures = pictures[:, box.top_px : box.top_px + box.height_px, box.left_px : box.left_px + box.width_px]
     cut = {round(t * fps) for t in plan.truth["cuts_s"]}
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    pairs = [i for i in range(0, len(pictures) - 1, 6) if i + 1 not in cut]
-    vectors = [flow.calc(pictures[i].copy(), pictures[i + 1].copy(), None) for i in pairs]
+    pairs = [pictures[i : i + 2].copy() for i in range(0, len(pictures) - 1, 6) if i + 1 not in cut]
+    vectors = [flow.calc(a, b, np.zeros((*a.shape, 2), np.float32)) for a, b in pairs]  # zeros: where the search begins
     seen = fps * np.mean([np.linalg.norm(v, axis=2).mean() for v in vectors])
     assert seen == pytest.approx(plan.truth["motion_px_s"], rel=0.35)
 
@@ -238,7 +238,7 @@ def test_a_mute_post_has_no_audio_stream(plans, media):
 
 
 def test_audio_is_as_long_as_the_pictures(plans, media):
-    plan = first(plans, kind="music", still=False)
+    plan = first(plans, kind="music", still=False, border="none")
     assert len(sound(media(plan))) / 16_000 == pytest.approx(plan.truth["duration_s"], abs=0.05)
     with av.open(str(media(plan))) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
@@ -299,7 +299,7 @@ def test_a_speech_detector_hears_the_voice_and_not_the_music():
 # -- catalogues
 
 
-def composed(cache: Path, fleet: Fleet, progress: Progress | None = None, posts: int = 4) -> Path:
+def composed(cache: Path, fleet: Fleet, progress: Progress | None = None, posts: int = 2) -> Path:
     return catalogue(Replica(posts=posts, seed=11), WORDS, LIKES_MIN, cache, fleet, progress or Progress(quiet=True))
 
 
@@ -321,16 +321,16 @@ def test_the_number_of_workers_does_not_matter_and_a_catalogue_is_reused(tmp_pat
             assert times == {p: p.stat().st_mtime_ns for p in folder.rglob("*.mp4")}
     assert made[0] == made[1]
     listings, truth = shelf.read(folder), shelf.read_truth(folder)
-    assert len(listings) == 4
+    assert len(listings) == 2
     assert set(truth) == {post.post_id for post in listings}
     assert all((folder / str(post.media)).stat().st_size > 10_000 for post in listings)
 
 
 class Interrupted(Fleet):
-    """Ctrl-C after two posts."""
+    """Ctrl-C after one post."""
 
     def map(self, cls, args, items, **named):
-        yield from super().map(cls, args, islice(items, 2), **named)
+        yield from super().map(cls, args, islice(items, 1), **named)
         raise KeyboardInterrupt
 
 
@@ -340,16 +340,16 @@ def test_an_interrupted_catalogue_goes_on_where_it_stopped(tmp_path):
         composed(tmp_path, fleet, progress)
     (folder,) = tmp_path.iterdir()
     assert not (folder / "listings.jsonl").exists()
-    assert (progress.summaries[0].kept, progress.summaries[0].left) == (2, 2)
+    assert (progress.summaries[0].kept, progress.summaries[0].left) == (1, 1)
     assert progress.summaries[0].balanced()
     (folder / "media" / ".7000000000000000000.mp4.1.tmp").write_bytes(b"half a post")
     before = {p: p.stat().st_mtime_ns for p in (folder / "media").glob("*.mp4")}
-    assert len(before) == 2
+    assert len(before) == 1
     with Fleet(local=True) as fleet:
         assert composed(tmp_path, fleet) == folder
     assert before == {p: p.stat().st_mtime_ns for p in before}
-    assert len(list((folder / "media").iterdir())) == 4
-    assert len(shelf.read(folder)) == 4
+    assert len(list((folder / "media").iterdir())) == 2
+    assert len(shelf.read(folder)) == 2
 
 
 def test_another_seed_or_threshold_is_another_catalogue(tmp_path, monkeypatch):
@@ -369,6 +369,7 @@ def test_a_folder_of_files_becomes_posts_broken_ones_too(plans, media, tmp_path)
     os.link(good, source / "deep" / "my cat #1.MP4")
     (source / "broken.mp4").write_bytes(b"this is no video")
     (source / "empty.webm").write_bytes(b"")
+    (source / os.fsdecode(b"caf\xe9.mkv")).write_bytes(b"a name that is not UTF-8")
     (source / "notes.txt").write_text("not media")
     with wave.open(str(source / "tone.wav"), "wb") as tone:
         tone.setnchannels(1)
@@ -380,11 +381,11 @@ def test_a_folder_of_files_becomes_posts_broken_ones_too(plans, media, tmp_path)
         folder = catalogue(settings, ("a", "b"), 100, tmp_path / "cache", fleet, progress)
         assert catalogue(settings, ("a", "b"), 100, tmp_path / "cache", fleet, progress) == folder
     posts = {post.caption: post for post in shelf.read(folder)}
-    assert set(posts) == {"broken", "empty", "tone", "my cat #1"}
+    assert set(posts) == {"broken", "empty", "tone", "my cat #1", "caf\ufffd"}
     assert {post.fate for post in posts.values()} == {"ok"}
     assert {w for post in posts.values() for w in post.words} == {"a", "b"}
     assert all(post.likes > 100 and post.track_original and post.words for post in posts.values())
-    assert len({post.track_id for post in posts.values()}) == 4
+    assert len({post.track_id for post in posts.values()}) == 5
     assert posts["my cat #1"].duration_s == pytest.approx(first(plans, kind="mute").truth["duration_s"], abs=0.1)
     assert posts["tone"].duration_s == pytest.approx(1.0, abs=0.01)
     assert posts["broken"].duration_s == posts["empty"].duration_s == 0
@@ -392,7 +393,7 @@ def test_a_folder_of_files_becomes_posts_broken_ones_too(plans, media, tmp_path)
     assert link.is_symlink()
     assert os.path.isabs(os.readlink(link))
     assert link.read_bytes() == good.read_bytes()
-    assert [(s.seen, s.kept) for s in progress.summaries] == [(4, 4), (4, 4)]
+    assert [(s.seen, s.kept) for s in progress.summaries] == [(5, 5), (5, 5)]
     assert shelf.read_truth(folder) == {}
 
 

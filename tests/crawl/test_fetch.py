@@ -15,7 +15,8 @@ import pytest
 from yt_dlp.utils import DownloadError
 
 from crawl.fetch import BACKOFF_MAX_S, Fetcher, author_hash, backoff_s, trust
-from crawl.frontier import Found, Frontier
+from crawl.frontier import Frontier
+from crawl.jobs import Found
 from crawl.pacer import Pacer
 from crawl.platforms import Candidate, refuse, tiktok
 from crawl.replica import catalogue

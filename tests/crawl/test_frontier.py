@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from crawl import frontier as module
-from crawl.frontier import Found, Frontier, Job, Query
+from crawl.frontier import Frontier
+from crawl.jobs import Found, Job, Query
 from svmbench.errors import StorageError
 
 
@@ -152,6 +153,8 @@ def test_a_retry_waits_and_counts(frontier: Frontier) -> None:
     assert frontier.lease("a").job is None
     time.sleep(0.25)
     assert job(frontier).attempts == 1
+    frontier.begin(["dance", "food"], ("end",))
+    assert job(frontier).attempts == 0, "the next command gives a post all of its tries"
 
 
 def test_it_is_over_when_all_searches_and_all_jobs_are(frontier: Frontier) -> None:
@@ -224,7 +227,8 @@ def test_a_file_that_is_no_frontier_is_refused_in_one_line(tmp_path: Path) -> No
 
 WRITER = """
 import sys
-from crawl.frontier import Found, Frontier
+from crawl.frontier import Frontier
+from crawl.jobs import Found
 frontier = Frontier(sys.argv[1])
 frontier.begin(["w"], ("end",))
 query, _ = frontier.next_query()

@@ -16,7 +16,8 @@ from crawl import browser as browser_module
 from crawl import searcher
 from crawl.access import Access
 from crawl.browser import MARK, Browser, browser, find_programs, sweep
-from crawl.frontier import Frontier, Stats
+from crawl.frontier import Frontier
+from crawl.jobs import GOOD, Stats
 from crawl.pacer import Pacer
 from crawl.platforms import tiktok
 from crawl.replica import catalogue
@@ -53,7 +54,7 @@ def search(site: Site, folder: Path, words: list[str], *, times: int = 1, **opti
     for _ in range(times):
         with Fleet(local=True) as fleet:
             frontier = fleet.actor(Frontier, path)
-            frontier.ask("begin", words, searcher.GOOD)
+            frontier.ask("begin", words, GOOD)
             pacer = fleet.actor(Pacer, recipe.pace.pages_per_s)
             work = Work(
                 recipe=recipe, run=str(folder), access=site.access, frontier=frontier, pacer=pacer, secret=b"x", mark="test"

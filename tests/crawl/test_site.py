@@ -189,13 +189,19 @@ def test_nothing_is_forwarded(site, site_catalogue):
 
 
 def test_too_fast_a_visitor_is_slowed_down(site_catalogue):
-    with serve(site_catalogue, requests_per_s=2) as site:
-        answers = [get(site, SEARCH.format("travel", 0)) for _ in range(8)]
-        refused = [headers["Retry-After"] for status, headers, _ in answers if status == 429]
-        assert answers[0][0] == 200
-        assert refused
-        assert set(refused) == {"1"}
-        assert site.hits["throttled"] == len(refused)
+    with serve(site_catalogue, requests_per_s=1) as site:
+        connection = connect(site)
+        statuses = []
+        while 429 not in statuses:
+            assert len(statuses) < 100
+            connection.request("GET", SEARCH.format("travel", 0))
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+        connection.close()
+        assert statuses[:5] == [200] * 5
+        assert answer.headers["Retry-After"] == "1"
+        assert site.hits["throttled"] == 1
         assert get(site, "/robots.txt")[0] == 200
         time.sleep(1.0)
         assert get(site, SEARCH.format("travel", 0))[0] == 200
@@ -278,6 +284,7 @@ with serve(Path(sys.argv[1])) as site:
         print(site.port, site.access.ca_file, flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
+        time.sleep(1)  # a site that was hit as well would be gone by now
         print(dict(site.hits), flush=True)
 """
 

@@ -22,6 +22,7 @@ from svmbench.store import RunFolder
 Film = Callable[..., Path]
 FILTERS = {"duration": {}, "still": {"max_share": 0.9}, "silence": {}}
 FEATURES = ["frame_stats", "optical_flow", "log_mel"]
+LIGHT = {"filters": {"still": {"max_share": 0.9}}, "features": ["optical_flow"]}  # quick to load
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -140,14 +141,14 @@ def test_what_is_broken_off_is_taken_up(films: dict[str, Path], tmp_path: Path) 
 
     progress = Progress(quiet=True)
     with Interrupted(local=True) as fleet, pytest.raises(KeyboardInterrupt):
-        curate(recipe(), run, fleet, progress)
+        curate(recipe(**LIGHT), run, fleet, progress)
     assert progress.summaries[0].balanced()
     assert progress.summaries[0].left == 3
     assert len(run.done_ids("curate")) == 2
-    account = go(recipe(), run)["curate"]
-    assert (account.seen, account.kept, account.dropped.total(), account.left) == (5, 3, 2, 0)
-    assert len(run.read(Clip, "clips")) == 3
-    assert len(run.read(Drop, "drops")) == 2
+    account = go(recipe(**LIGHT), run)["curate"]
+    assert (account.seen, account.kept, account.dropped.total(), account.left) == (5, 4, 1, 0)
+    assert len(run.read(Clip, "clips")) == 4
+    assert len(run.read(Drop, "drops")) == 1
 
 
 JOB = '''
@@ -180,7 +181,7 @@ def test_a_crash_a_hang_and_a_defect_cost_one_post_each(
     monkeypatch.setattr(stage_run, "LIMIT_S", 2.0)
     monkeypatch.setattr(stage_run, "LIMIT_FACTOR", 0.1)
     run = run_of(tmp_path / "run", {name: films[name] for name in ("two", "barred", "one", "still")})
-    account = go(recipe(), run)["curate"]
+    account = go(recipe(**LIGHT), run)["curate"]
     assert [clip.post_id for clip in run.read(Clip, "clips")] == ["one"]
     assert reasons(run) == {
         "two": ("failure", "crash"), "barred": ("failure", "timeout"), "still": ("failure", "feature_optical_flow")

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from curation import published
 from curation.release import verify_release, write_release
 from svmbench import recipe as recipes
 from svmbench.errors import BadInput, BadSettings, Leak
@@ -250,6 +251,45 @@ def test_songs_that_a_split_by_post_shares_are_warned_of(tmp_path):
     found = write_release(RECIPE, make_run(tmp_path / "run", splits=splits), tmp_path / "out")
     assert "6 songs stand in several parts" in found.warnings[0]
     assert "6 songs stand in several parts" in (found.folder / "README.md").read_text()
+
+
+def test_imported_clips_have_no_media_and_are_no_leak(tmp_path):
+    clips = [replace(clip(number), media="") for number in range(12)]
+    assert write_release(RECIPE, make_run(tmp_path / "run", clips=clips), tmp_path / "out").rows["splits"]["test"] == 2
+
+
+def test_large_tables_go_into_many_row_groups(run, release, tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "ROW_GROUP_BYTES", 400)
+    small = write_release(RECIPE, run, tmp_path / "out").folder / "features_steps/train.parquet"
+    whole = release.folder / "features_steps/train.parquet"
+    assert pq.ParquetFile(whole).num_row_groups == 1
+    assert pq.ParquetFile(small).num_row_groups >= 3
+    assert pq.read_table(small).equals(pq.read_table(whole))
+
+
+def test_only_posts_with_a_public_address_have_ids(tmp_path, monkeypatch):
+    found = post(11)
+    monkeypatch.setitem(globals(), "post", lambda number: replace(found, post_id=f"{FIRST + number}", url="file:///home/x/a.mp4"))
+    made = write_release(RECIPE, make_run(tmp_path / "run"), tmp_path / "out")
+    assert made.rows["ids"] == {"train": 0, "validation": 0, "test": 0}
+    assert "12 clips have no public address, so their ids are left out" in made.warnings
+
+
+def test_a_damaged_key_is_not_replaced_silently(tmp_path):
+    made = make_run(tmp_path / "run")
+    (made.path / "release.key").write_text("not hex")
+    with pytest.raises(BadInput, match=r"release\.key is damaged; put back a copy"):
+        write_release(RECIPE, made, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_on_the_way_leaves_the_earlier_release(run, tmp_path, monkeypatch):
+    before = tree(write_release(RECIPE, run, tmp_path / "out").folder)
+    monkeypatch.setattr(published, "METADATA", (*published.METADATA, ("author", pa.string())))
+    with pytest.raises(BadInput, match="column 'author'"):
+        write_release(RECIPE, run, tmp_path / "out", version="2.0.0")
+    assert tree(tmp_path / "out") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out-ids"]
 
 
 def test_no_split_no_release(tmp_path):

@@ -6,15 +6,16 @@ import importlib.util
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 
-from crawl.replica import music
+from crawl.replica import music, sounds, voice
 from curation.filters import ambience, silence, speech
 from svmbench.errors import MissingExtra
 from svmbench.media import ClipMedia
@@ -193,12 +194,35 @@ def test_speech_is_what_silero_says(real_wave: Callable[..., np.ndarray]) -> Non
         np.testing.assert_allclose(speech.speech_probability(wave), expected, atol=1e-4)
 
 
-def test_speech_needs_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    speech._weights.cache_clear()
+@pytest.fixture
+def fresh_network() -> Iterator[None]:
+    speech._tested_weights.cache_clear()
+    yield
+    speech._tested_weights.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_network")
+def test_speech_needs_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="silero-vad"):
+    with pytest.raises(MissingExtra, match="pip install"):
         speech.speech_probability(np.zeros(512, np.float32))
-    speech._weights.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_network")
+def test_an_archive_of_other_sizes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "SHAPES", {**speech.SHAPES, "waves": (258, 128)})
+    with pytest.raises(MissingExtra, match="another network"):
+        speech.speech_probability(np.zeros(512, np.float32))
+
+
+@pytest.mark.usefixtures("fresh_network")
+@pytest.mark.parametrize("pair", [("lstm_in", "lstm_hidden"), ("conv1_bias", "conv4_bias")])
+def test_a_detector_that_does_not_hear_a_voice_is_refused(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    net = speech._weights()
+    swapped = {**net, pair[0]: net[pair[1]], pair[1]: net[pair[0]]}
+    monkeypatch.setattr(speech, "_weights", lambda: swapped)
+    with pytest.raises(MissingExtra, match="self-test"):
+        speech.speech_probability(np.zeros(512, np.float32))
 
 
 def test_the_filters_do_not_import_pytorch(tmp_path: Path) -> None:
@@ -248,6 +272,25 @@ def test_confusion_on_the_labelled_seconds(
     assert table["music"]["kept"] == sum(table["music"].values()) >= 40
     assert table["speech"]["speech"] >= 0.6 * sum(table["speech"].values())
     assert table["silence"]["silent"] == sum(table["silence"].values()) >= 40
+
+
+@pytest.mark.parametrize("kind", ["rain", "wind", "crowd"])
+def test_composed_ambience_is_dropped(kind: str, sound_clip: Callable[..., ClipMedia]) -> None:
+    clip = sound_clip(sounds.ambience(kind, np.random.default_rng(1), 10.0, HZ), HZ)
+    assert kept(ambience, clip) == (False, "ambience")
+    assert kept(speech, clip)[0]
+
+
+def test_a_composed_voice_over_is_speech(sound_clip: Callable[..., ClipMedia]) -> None:
+    """A voice from the composer, 5 dB over its music, for two thirds of the clip."""
+    rng = np.random.default_rng(3)
+    said = soxr.resample(voice.speak(voice.script(rng, 0.0, 8.0), 12.0, rng), voice.HZ, HZ)
+    band = music.play(music.song(2026, 2), 6.0, 12.0, HZ)
+    said = np.pad(said, (0, max(0, len(band) - len(said))))[: len(band)]
+    said *= band.std() * 10 ** (5 / 20) / said[: 8 * HZ].std()
+    clip = sound_clip(band + said, HZ)
+    assert kept(speech, clip) == (False, "speech")
+    assert measured(speech, clip) == pytest.approx(8 / 12, abs=0.15)
 
 
 def test_composed_music_is_kept(sound_clip: Callable[..., ClipMedia]) -> None:

@@ -11,17 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from svmbench.records import M2V, V2M, Box, Clip, Drop, Post, Score, Split, to_table
+from svmbench.records import DIRECTIONS, M2V, V2M, Box, Clip, Drop, Post, Score, Split, to_table
 from svmbench.store import RunFolder
 
 CUTOFFS = (1, 5, 10, 25, 50)
 SYSTEMS = {  # baseline, variant: how much signal, seeds, parameters, seconds
-    ("chance", ""): (0.0, 1, 0, 0.01),
-    ("cca", ""): (0.9, 1, 70_000, 0.8),
-    ("vm_net", ""): (1.3, 3, 8_110_080, 64.0),
-    ("mvbind", ""): (1.9, 3, 1_314_304, 21.5),
+    ("chance", "expected"): (0.0, 1, 0, 0.01),
+    ("cca", "default"): (0.9, 1, 70_000, 0.8),
+    ("vm_net", "hong"): (1.3, 3, 8_110_080, 64.0),
+    ("mvbind", "default"): (1.9, 3, 1_314_304, 21.5),
     ("mvbind", "shuffled"): (0.0, 3, 1_314_304, 21.9),
 }
+TESTS = [
+    {"split": "test", "direction": direction, "metric": "recall@10", "kind": kind, "first": first, "second": second,
+     "difference": difference, "p": p, "p_holm": 2 * p, "num_queries": 192, "num_songs": 88}
+    for direction in DIRECTIONS
+    for kind, first, second, difference, p in [
+        ("pair", "mvbind default", "vm_net hong", 0.189, 0.0004), ("chance", "cca default", "chance (exact)", 0.235, 0.0001),
+        ("control", "mvbind shuffled", "chance (exact)", 0.009, 0.4),
+    ]
+]  # fmt: skip
 
 
 def ranks_of(signal: float, queries: int, gallery: int, rng: np.random.Generator) -> np.ndarray:
@@ -42,6 +51,16 @@ def scores_of(better: np.ndarray, tied: np.ndarray, **common: object) -> list[Sc
     return [Score(metric=m, value=float(v), ci95=(float(c[0]), float(c[1])), **common) for m, v, c in rows]  # type: ignore[arg-type]
 
 
+def jobs_of(revision: str) -> list[dict[str, object]]:
+    """One job record a fit."""
+    return [
+        {"key": f"{baseline} {variant} {seed}", "revision": revision, "split": "test", "baseline": baseline, "variant": variant,
+         "seed": seed, "settings_hash": "a1b2c3", "code": "c0de"}
+        for (baseline, variant), (_, seeds, _, _) in SYSTEMS.items()
+        for seed in range(seeds)
+    ]  # fmt: skip
+
+
 def fill_scores(
     run: RunFolder, *, dataset: str = "demo", revision: str = "3f9c2a71d0be44aa", checks: tuple[str, ...] = ()
 ) -> list[Score]:
@@ -60,12 +79,14 @@ def fill_scores(
                     commit="0f1e2d3c4b5a", device="cpu", wall_s=wall_s, checks=checks if baseline == "cca" else (),
                 )  # fmt: skip
                 ranks += [
-                    {"key": "k", "baseline": baseline, "variant": variant, "seed": seed, "fold": None, "direction": direction,
-                     "query_id": f"v:{q}", "song_id": f"m:{q % 88}", "better": int(b), "tied": int(t), "num_candidates": gallery}
+                    {"key": f"{baseline} {variant} {seed}", "baseline": baseline, "variant": variant, "seed": seed, "fold": None,
+                     "direction": direction, "query_id": f"v:{q}", "song_id": f"m:{q % 88}", "better": int(b), "tied": int(t),
+                     "tied_right": 1, "num_candidates": gallery}
                     for q, (b, t) in enumerate(zip(better, tied, strict=True))
                 ]  # fmt: skip
     with run.writing("bench") as writer:
-        writer.commit(["all"], {"scores": to_table(Score, scores), "ranks": pa.Table.from_pylist(ranks)})
+        tables = {"scores": to_table(Score, scores), "ranks": pa.Table.from_pylist(ranks)}
+        writer.commit(["all"], tables | {"jobs": pa.Table.from_pylist(jobs_of(revision)), "tests": pa.Table.from_pylist(TESTS)})
     return scores
 
 

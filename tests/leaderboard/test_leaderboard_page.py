@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from leaderboard import text
-from leaderboard.build import build
+from leaderboard.build import build, read_ranks
 from leaderboard.published import load
 from leaderboard.table import tables
 from svmbench.errors import BadInput
@@ -104,6 +105,31 @@ def test_published_figures_stand_apart_all_of_them_and_unranked(
     assert marks == {f"#{dt.attrs['id']}" for dt in section.all("dt") if dt.attrs.get("id")}
 
 
+def test_paired_tests_are_shown_where_the_run_has_them(run: RunFolder, tmp_path: Path, parse: Callable[[Path], Any]) -> None:
+    details = parse(build([run], tmp_path / "out")).all("details", "tests")
+    assert len(details) == 2
+    rows = [cells(r)[:5] for r in details[0].all("tbody")[0].all("tr")]
+    assert rows[0] == ["cca default", "chance (exact)", "R@10", "+23.5", "< 0.001"]
+    assert [r[0] for r in rows] == ["cca default", "mvbind shuffled", "mvbind default"]
+    assert [b.text() for r in details[0].all("tbody")[0].all("tr") for b in r.all("b")] == ["< 0.001", "< 0.001"]
+
+
+def test_curves_and_histograms_follow_the_newest_job(run: RunFolder) -> None:
+    key = tables(run.read(Score, "scores"))[0].key
+    ranks = read_ranks(run, key)
+    assert {name: len(found.better) for name, found in ranks.items()} == {
+        ("chance", "expected"): 192, ("cca", "default"): 192, ("vm_net", "hong"): 576, ("mvbind", "default"): 576,
+        ("mvbind", "shuffled"): 576,
+    }  # fmt: skip
+    cell = next(s.value for s in run.read(Score, "scores") if (s.baseline, s.metric) == ("chance", "recall@25"))
+    assert ranks["chance", "expected"].recall([25])[0] == pytest.approx(cell)
+    newer = {"key": "new", "revision": key.revision, "split": "test", "baseline": "cca", "variant": "default", "seed": 0,
+             "settings_hash": "new", "code": "new"}  # fmt: skip
+    with run.writing("bench") as writer:
+        writer.commit(["new"], {"jobs": pa.Table.from_pylist([newer])})
+    assert ("cca", "default") not in read_ranks(run, key)
+
+
 def test_dataset_statistics_account_for_every_post(run: RunFolder, tmp_path: Path, parse: Callable[[Path], Any]) -> None:
     section = parse(build([run], tmp_path / "out")).with_id("dataset")
     facts = {d.all("dt")[0].text(): d.all("dd")[0].text() for d in section.all("div") if d.all("dt")}
@@ -179,7 +205,7 @@ def test_hostile_names_are_text_and_nothing_else(
     assert not list(csv.reader(io.StringIO((out / "leaderboard.csv").read_text())))[1][0].startswith(("=", "+", "@"))
     body = (out / "leaderboard.md").read_text()
     assert "<script" not in body.replace("\\<script", "")
-    assert "](javascript" not in body
+    assert not re.search(r"(?<!\\)\]\(", body)
     assert len(body) < 20_000
 
 

@@ -96,6 +96,11 @@ def test_ranks_are_better_when_lower(score: Make) -> None:
     assert marks(tables(rows)[0], "median_rank") == {"chance": "", "a": "", "b": "best"}
 
 
+def test_equal_bests_share_the_mark(score: Make) -> None:
+    rows = [score(baseline=b) for b in "ab"] + [score(baseline="c", value=0.2, ci95=(0.1, 0.3))]
+    assert marks(tables(rows)[0]) == {"a": "best", "b": "best", "c": ""}
+
+
 def test_nothing_is_best_within_the_noise_of_chance_or_alone_or_without_intervals(score: Make) -> None:
     chance = score(baseline="chance", value=0.45, ci95=(0.45, 0.45))
     assert set(marks(tables([chance, score(), score(baseline="b", value=0.3)])[0]).values()) == {""}

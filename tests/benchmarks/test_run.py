@@ -1,0 +1,247 @@
+"""The matrix of fits: accounted for, resumed, the same on any worker, controls at chance; once through real Ray with declared GPUs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import results
+from benchmarks import run as bench
+from benchmarks.baselines import mvbind
+from benchmarks.data import make_pack
+from benchmarks.importer import import_features
+from benchmarks.run import FAKE_GPUS, run_baselines
+from svmbench import plugins
+from svmbench.errors import BadInput, BadScores, BadSettings, UnknownName
+from svmbench.fleet import Fleet
+from svmbench.progress import Progress
+from svmbench.records import DIRECTIONS, Score
+from svmbench.store import RunFolder
+
+SMALL: dict[str, dict[str, Any]] = {
+    "vm_net": {"music_hidden_1": 32, "music_hidden_2": 32, "video_hidden": 32, "dim": 16, "epochs": 5},
+    "mvbind": {"hidden": 32, "dim": 16, "epochs": 20, "lr": 1e-2},
+}
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Fleet]:
+    with Fleet(local=True) as fleet:
+        yield fleet
+
+
+def go(run: RunFolder, fleet: Fleet, **more: Any) -> Progress:
+    progress = Progress(quiet=True)
+    run_baselines(run, fleet, progress, **{"settings": SMALL, **more})
+    return progress
+
+
+def values(
+    run: RunFolder, metric: str = "recall@10", direction: str = "video_to_music"
+) -> dict[tuple[str, str, str, int], float]:
+    rows = run.read(Score, "scores")
+    return {
+        (r.split, r.baseline, r.variant, r.seed): r.value or 0.0 for r in rows if (r.metric, r.direction) == (metric, direction)
+    }
+
+
+def test_all_baselines_on_the_runs_own_split(toy: RunFolder, local: Fleet) -> None:
+    progress = go(toy, local)
+    summary = progress.summaries[0]
+    variants = sum(len(plugins.load("benchmarks.baselines", n).VARIANTS) for n in plugins.names("benchmarks.baselines"))
+    assert (summary.seen, summary.kept, summary.balanced()) == (variants, variants, True)
+    rows = toy.read(Score, "scores")
+    assert len(rows) == variants * len(DIRECTIONS) * len(list(results.cells()))
+    first = rows[0]
+    assert (first.dataset, first.split, first.device) == ("toy", "test", "cpu")
+    assert first.revision == make_pack(toy).revision
+    assert {r.gallery_size for r in rows if r.direction == "video_to_music"} == {15}
+    assert {r.num_queries for r in rows} == {15, 30}
+    recall = values(toy)
+    assert recall["test", "chance", "expected", 0] == pytest.approx(10 / 15)
+    assert recall["test", "cca", "default", 0] > 0.9
+    for row in rows:
+        low, high = row.ci95 or (0, 0)
+        assert low <= (row.value or 0) + 1e-9
+        assert high >= (row.value or 0) - 1e-9
+        assert row.checks == (), f"{row.baseline} {row.variant} is honest"
+
+
+def test_scores_are_those_of_the_committed_ranks(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("cca",))
+    ranks = toy.read_table("ranks")
+    assert ranks is not None
+    assert ranks.column_names == ["key", "baseline", "variant", "seed", "fold", "direction", "query_id", "song_id", "better", "tied",
+                                  "tied_right", "num_right", "num_candidates"]  # fmt: skip
+    own = [r for r in ranks.to_pylist() if r["direction"] == "video_to_music"]
+    assert len({r["query_id"] for r in own}) == len(own) == 30
+    assert values(toy, "recall@1")["test", "cca", "default", 0] == np.mean([r["better"] < 1 for r in own])
+
+
+def test_folds_are_pooled_and_the_control_falls_to_chance(
+    tmp_path: Path, toy_maker: Callable[..., RunFolder], local: Fleet
+) -> None:
+    run = toy_maker(tmp_path / "run", split=False, songs=90)
+    with pytest.raises(BadInput, match="use --folds"):
+        go(run, local)
+    go(run, local, names=("cca", "chance:expected"), folds=3)
+    go(run, local, names=("cca",), folds=3, shuffle_pairs=True)
+    recall = values(run)
+    chance = recall["3-fold", "chance", "expected", 0]
+    assert chance == pytest.approx(10 / 30)
+    assert recall["3-fold", "cca", "default", 0] > 2.5 * chance
+    assert {r.num_queries for r in run.read(Score, "scores") if r.direction == "video_to_music"} == {180}
+    tests = {(c.first, c.kind): c for c in results.comparisons(run) if (c.direction, c.metric) == ("video_to_music", "mean_rank")}
+    assert tests["cca default", "chance"].p_holm < 0.01
+    assert tests["cca default", "chance"].difference < -5
+    assert tests["cca shuffled", "control"].p > 0.01
+    assert (tests["cca default", "chance"].num_queries, tests["cca default", "chance"].num_songs) == (180, 90)
+
+
+def test_what_is_done_is_not_done_again_and_a_killed_run_goes_on(
+    toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[int] = []
+    honest = mvbind.fit
+
+    def counting(train: Any, val: Any, settings: Any, seed: int) -> Any:
+        fits.append(seed)
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return honest(train, val, settings, seed)
+
+    monkeypatch.setattr(mvbind, "fit", counting)
+    with pytest.raises(KeyboardInterrupt):
+        go(toy, SimpleNamespace(**vars(local), map=one_by_one), names=("mvbind",), seeds=4)  # type: ignore[arg-type]
+    monkeypatch.setattr(mvbind, "fit", honest)
+    assert toy.done_ids("bench")
+    progress = go(toy, local, names=("mvbind",), seeds=4)
+    assert progress.summaries[0].kept == 4
+    before = values(toy)
+    monkeypatch.setattr(mvbind, "fit", None)  # a further call would fail
+    assert go(toy, local, names=("mvbind",), seeds=4).summaries[0].kept == 4
+    assert values(toy) == before
+    assert {k[3] for k in before} == {0, 1, 2, 3}
+    ranks = toy.read_table("ranks")
+    assert ranks is not None
+    assert ranks.num_rows == 4 * (30 + 15)
+
+
+def one_by_one(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+    worker = cls(*args)
+    for item in items:
+        yield item, worker.run(item)
+
+
+def test_changed_settings_replace_the_row_and_nothing_is_mixed(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("cca",))
+    go(toy, local, names=("cca",), settings={"cca": {"components": 2}})
+    rows = [r for r in toy.read(Score, "scores") if r.metric == "mrr"]
+    assert len(rows) == len(DIRECTIONS)
+    assert len({r.settings_hash for r in rows}) == 1
+    assert len(toy.done_ids("bench")) == 2
+
+
+def test_one_fit_that_fails_is_accounted_for_and_the_others_go_on(
+    toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Diverged(mvbind.TwoTower):
+        def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
+            return super().encode_video(video_BV) * torch.nan
+
+    monkeypatch.setattr(mvbind, "fit", lambda train, val, s, seed: Diverged(*mvbind.build(36, 10, s, seed).children()))
+    progress = Progress(quiet=True)
+    with pytest.raises(BadScores, match="not finite"):
+        run_baselines(toy, local, progress, names=("mvbind", "cca"), settings=SMALL)
+    summary = progress.summaries[0]
+    assert (summary.kept, dict(summary.failed), summary.balanced()) == (1, {"BadScores": 1}, True)
+    assert "did training diverge?" in summary.notes[0]
+    assert {r.baseline for r in toy.read(Score, "scores")} == {"cca"}
+
+
+def test_a_failed_check_marks_the_row_and_does_not_hide_it(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    class InTrainMode(mvbind.TwoTower):
+        def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
+            return super().encode_video(video_BV - video_BV.mean(dim=0))
+
+    monkeypatch.setattr(mvbind, "fit", lambda train, val, s, seed: InTrainMode(*mvbind.build(36, 10, s, seed).children()).eval())
+    go(toy, local, names=("mvbind",))
+    rows = toy.read(Score, "scores")
+    assert rows
+    assert all("batch_invariance" in r.checks for r in rows)
+
+
+def test_a_baseline_whose_feature_is_missing(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mvbind, "NEEDS", ("clap", "look"))
+    progress = go(toy, local, settings=SMALL | {"vm_net": SMALL["vm_net"] | {"epochs": 1}})
+    assert dict(progress.summaries[0].dropped) == {"needs_feature": 1}
+    assert progress.summaries[0].balanced()
+    with pytest.raises(BadInput, match="needs the feature 'clap'"):
+        go(toy, local, names=("mvbind",))
+
+
+def test_mistakes_give_one_clear_line(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'vm_net'"):
+        go(toy, local, names=("vmnet",))
+    with pytest.raises(UnknownName, match="Known: hong"):
+        go(toy, local, names=("vm_net:hogn",))
+    with pytest.raises(BadSettings, match=r"mvbind\.epochs: 0 is out of range"):
+        go(toy, local, names=("mvbind",), settings={"mvbind": {"epochs": 0}})
+    with pytest.raises(BadSettings, match="seeds: 0"):
+        go(toy, local, seeds=0)
+    with pytest.raises(BadSettings, match="none of the named baselines learns"):
+        go(toy, local, names=("chance",), shuffle_pairs=True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv(FAKE_GPUS, raising=False)
+    with pytest.raises(BadSettings, match="no CUDA device is visible; use --gpus 0"):
+        go(toy, Fleet(local=True, gpus=4))
+
+
+def test_real_ray_with_declared_gpus_gives_the_same_ranks(
+    tmp_path: Path, toy_maker: Callable[..., RunFolder], local: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAKE_GPUS, "1")
+    runs = [toy_maker(tmp_path / name) for name in ("here", "ray")]
+    go(runs[0], local, names=("cca", "mvbind"), seeds=2)
+    with Fleet(gpus=2) as fleet:
+        go(runs[1], fleet, names=("cca", "mvbind"), seeds=2)
+    tables = []
+    for run in runs:
+        table = run.read_table("ranks")
+        assert table is not None
+        tables.append(table.sort_by([("key", "ascending"), ("direction", "ascending"), ("query_id", "ascending")]))
+    assert tables[0].equals(tables[1])
+    jobs = runs[1].read_table("jobs")
+    assert jobs is not None
+    assert set(jobs["gpu"].to_pylist()) <= {"0", "1"}
+
+
+@pytest.mark.slow
+def test_real_pairs_beat_chance_and_shuffled_ones_do_not(tmp_path: Path, real_pairs: Path, local: Fleet) -> None:
+    run = RunFolder.create(tmp_path / "pairs")
+    import_features(real_pairs, run, window_s=120)
+    quick = {"mvbind": {"hidden": 128, "dim": 64, "epochs": 12}}
+    for shuffle in (False, True):
+        go(run, local, names=("cca", "mvbind"), folds=3, settings=quick, shuffle_pairs=shuffle)
+    tests = {(c.first, c.direction): c for c in results.comparisons(run) if c.metric == "mean_rank" and c.kind != "pair"}
+    for direction in DIRECTIONS:
+        for name in ("cca", "mvbind"):
+            assert tests[f"{name} default", direction].p_holm < 0.001
+            assert tests[f"{name} default", direction].difference < -20
+            assert tests[f"{name} shuffled", direction].p > 0.001
+            assert abs(tests[f"{name} shuffled", direction].difference) < 10
+
+
+def test_jobs_are_plain_data(toy: RunFolder) -> None:
+    jobs, unusable = bench._jobs(make_pack(toy), ("cca", "mvbind"), 2, 3, False, {})
+    assert len(jobs) == 12
+    assert not unusable
+    assert len({job.key for job in jobs}) == 12
+    assert all(dataclasses.is_dataclass(job.settings) for job in jobs)
