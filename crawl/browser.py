@@ -158,7 +158,8 @@ def browser(access: Access, mark: str) -> Iterator[Browser]:
     """Starts a browser and ends it, with all of its processes. mark tells the browsers of a run from others, for `sweep`."""
     chromium, chromedriver = find_programs()
     folder = tempfile.mkdtemp(prefix=f"svmbench-{mark}-")  # the driver makes the profile in it
-    service = Service(chromedriver, env={**os.environ, "TMPDIR": folder, MARK: f"{mark}/{Path(folder).name}"})
+    env = {**os.environ, "TMPDIR": folder, MARK: f"{mark}/{Path(folder).name}"}
+    service = Service(chromedriver, env=env, popen_kw={"start_new_session": True})  # ctrl-C is for the crawl, which then ends it
     try:
         try:
             driver = webdriver.Chrome(options=_options(chromium, access), service=service)

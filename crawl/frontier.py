@@ -83,10 +83,9 @@ class Frontier:
                 db.execute("INSERT INTO query(word, place, state) VALUES(?,?,'ready') ON CONFLICT DO NOTHING", (word, place))
             db.execute("UPDATE job SET state='ready', owner=NULL, lease_until=NULL WHERE state='leased'")
             db.execute("UPDATE job SET attempts=0 WHERE state='ready' AND attempts>0")
-            db.execute("UPDATE query SET state='ready', lease_until=NULL WHERE state='leased'")
             db.execute(
-                f"UPDATE query SET state='ready', attempts=0, not_before=0, outcome='', detail='' "
-                f"WHERE state='ended' AND outcome NOT IN ({marks})",
+                f"UPDATE query SET state='ready', lease_until=NULL, attempts=0, not_before=0, outcome='', detail=''"
+                f" WHERE state<>'ended' OR outcome NOT IN ({marks})",
                 tuple(good),
             )
 

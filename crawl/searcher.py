@@ -171,13 +171,13 @@ class Searcher:
 
     def _over(self, state: _State, quiet_s: float) -> str:
         """The outcome if the search is over, else ''."""
+        if self._full(state):
+            return "quota"
         if state.wall:
             self._pacer.ask("walled", self._host, state.wall, True, state.wall != "soft_block")
             return state.wall
         if state.refused:
             return "throttled"
-        if self._full(state):
-            return "quota"
         if not state.more:
             return "end"
         if quiet_s < STALL_S:

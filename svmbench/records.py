@@ -131,7 +131,7 @@ class Score:
     """One cell of the leaderboard. `value` is None where the metric is not defined; ci95 is (low, high) or None.
 
     metric: the metric's file name, with its cut-off where it has one: 'recall@10', 'median_rank'. Recalls are shares in [0, 1].
-    fold: None for a single split, else the fold's number; 'all' folds pooled are written with fold None.
+    split: 'test', or '10-fold' where every clip was tested once in its own fold.
     checks: integrity checks that failed, empty when all passed.
     """
 

@@ -26,14 +26,23 @@ NEEDS = Needs(frames=(PAIRS,))
 HOP_S = 1.0  # ours
 
 THUMBNAIL = (16, 16)
-CUT_LEVEL = 24.0  # ours: mean grey-level difference of two thumbnails from which on a pair lies across a cut
+CUT_LEVEL = 6.0  # ours: across a cut the thumbnails differ by at least this mean grey level
+CUT_LIKENESS = 0.5  # ours: and their correlation, about each one's mean, is below this
+FAINT = 16.0**2  # ours: added to the variances, so that two nearly black thumbnails do not count as unlike
 SMALLEST_PX = 16  # DIS needs a few pixels; a smaller picture counts as without motion
 
 
 def is_cut(first_HW: np.ndarray, second_HW: np.ndarray) -> bool:
-    """Whether two adjacent frames belong to different scenes, told by thumbnails: motion within a scene hardly changes those."""
-    a, b = (cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA) for image in (first_HW, second_HW))
-    return bool(cv2.absdiff(a, b).mean() > CUT_LEVEL)
+    """Whether two adjacent frames belong to different scenes, told by thumbnails: motion within a scene hardly changes those.
+
+    A flash changes their level but not their pattern, a fast pan the pattern but not all of it.
+    """
+    a, b = (cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32) for image in (first_HW, second_HW))
+    if np.abs(a - b).mean() < CUT_LEVEL:
+        return False
+    a, b = a - a.mean(), b - b.mean()
+    likeness = (a * b).mean() / np.sqrt(((a * a).mean() + FAINT) * ((b * b).mean() + FAINT))
+    return bool(likeness < CUT_LIKENESS)
 
 
 def displacements(first_HW: np.ndarray, second_HW: np.ndarray, dis: Any) -> tuple[float, float]:

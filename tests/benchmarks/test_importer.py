@@ -127,7 +127,7 @@ def test_a_file_that_is_no_npz(tmp_path: Path) -> None:
         import_features(tmp_path / "no.npz", run)
     for content in (b"", b"PK\x03\x04 broken", b"plain text"):
         (tmp_path / "bad.npz").write_bytes(content)
-        with pytest.raises(BadInput, match="cannot be read as an .npz"):
+        with pytest.raises(BadInput, match=r"cannot be read as an \.npz"):
             import_features(tmp_path / "bad.npz", run)
     np.savez(tmp_path / "pickled.npz", track_id=np.array([{"a": 1}], dtype=object))
     with pytest.raises(BadInput, match="cannot be read"):

@@ -1,4 +1,4 @@
-"""The matrix of fits: accounted for, resumed, the same on any worker, controls at chance; once through real Ray with declared GPUs."""
+"""The matrix of fits: accounted for, resumed, controls at chance, and the same through real Ray with declared GPUs."""
 
 from __future__ import annotations
 
@@ -78,8 +78,7 @@ def test_scores_are_those_of_the_committed_ranks(toy: RunFolder, local: Fleet) -
     go(toy, local, names=("cca",))
     ranks = toy.read_table("ranks")
     assert ranks is not None
-    assert ranks.column_names == ["key", "baseline", "variant", "seed", "fold", "direction", "query_id", "song_id", "better", "tied",
-                                  "tied_right", "num_right", "num_candidates"]  # fmt: skip
+    assert ranks.column_names == results.RANKS_SCHEMA.names
     own = [r for r in ranks.to_pylist() if r["direction"] == "video_to_music"]
     assert len({r["query_id"] for r in own}) == len(own) == 30
     assert values(toy, "recall@1")["test", "cca", "default", 0] == np.mean([r["better"] < 1 for r in own])

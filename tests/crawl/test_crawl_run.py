@@ -236,7 +236,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_keeps_it(site: Site, site_catalogue
     run = RunFolder.create(tmp_path / "run")
     driver = start_driver(make(["travel"], pages_per_s=8), run, site)
     wait_for(run, "SELECT count(*) FROM job WHERE state='done'", 3, driver)
-    driver.send_signal(signal.SIGINT)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the driver and all that it started
     driver.wait(timeout=30)
     assert count(run, "SELECT count(*) FROM job WHERE state='leased'") == 0
     assert not [p for p in psutil.process_iter(["name"]) if is_leftover(p)]

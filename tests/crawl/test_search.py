@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import time
 from pathlib import Path
@@ -34,6 +35,9 @@ needs_browser = pytest.mark.skipif(
 )
 
 
+RUN = f"test{os.getpid()}"  # tells the browsers of this test run from others on the machine
+
+
 class Searched:
     """How the words ended, and the jobs of the frontier by post id."""
 
@@ -56,19 +60,17 @@ def search(site: Site, folder: Path, words: list[str], *, times: int = 1, **opti
             frontier = fleet.actor(Frontier, path)
             frontier.ask("begin", words, GOOD)
             pacer = fleet.actor(Pacer, recipe.pace.pages_per_s)
-            work = Work(
-                recipe=recipe, run=str(folder), access=site.access, frontier=frontier, pacer=pacer, secret=b"x", mark="test"
-            )
+            work = Work(recipe=recipe, run=str(folder), access=site.access, frontier=frontier, pacer=pacer, secret=b"x", mark=RUN)
             Searcher(work).work()
             stats = frontier.ask("stats")
-            db = __import__("sqlite3").connect(path)
-            db.row_factory = __import__("sqlite3").Row
+            db = sqlite3.connect(path)
+            db.row_factory = sqlite3.Row
             rows = [dict(row) for row in db.execute("SELECT * FROM job")]
             db.close()
     return Searched(stats, rows)
 
 
-def leftovers(mark: str = "test") -> list[str]:
+def leftovers(mark: str = RUN) -> list[str]:
     found = []
     for process in psutil.process_iter():
         try:
@@ -93,7 +95,7 @@ def test_words_are_searched_to_the_end_with_exact_likes(site: Site, site_catalog
     assert (hits["search_page"], hits["video_page"], hits["disallowed"], hits["foreign"]) == (3, 0, 0, 0)
     assert hits["search_api"] == 3 + 1 + 1, "three pages of twelve for 'travel', one for each other word"
     assert not leftovers()
-    assert not list(Path(tempfile.gettempdir()).glob("svmbench-test-*"))
+    assert not list(Path(tempfile.gettempdir()).glob(f"svmbench-{RUN}-*"))
 
 
 @needs_browser
@@ -189,11 +191,11 @@ def test_consent_is_declined_and_a_crashed_browser_replaced(site: Site, tmp_path
 @needs_browser
 @pytest.mark.browser
 def test_leftovers_of_a_killed_worker_are_swept(site: Site) -> None:
-    with browser(site.access, "test") as running:
+    with browser(site.access, RUN) as running:
         assert "chromedriver" in leftovers()
         sweep("other")
         assert "chromedriver" in leftovers()
-        sweep("test")
+        sweep(RUN)
         time.sleep(0.1)
         assert not leftovers()
         del running
@@ -213,7 +215,7 @@ def test_a_browser_that_cannot_start_says_so(tmp_path: Path, monkeypatch: pytest
     broken.chmod(0o755)
     for name in ("SVMBENCH_CHROMIUM", "SVMBENCH_CHROMEDRIVER"):
         monkeypatch.setenv(name, str(broken))
-    with pytest.raises(MissingExtra, match="Chromium did not start") as said, browser(Access(), "test"):
+    with pytest.raises(MissingExtra, match="Chromium did not start") as said, browser(Access(), RUN):
         pass
     assert "\n" not in str(said.value)
 
