@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import json
 import os
 import time
@@ -26,10 +27,11 @@ from benchmarks import data, results
 from benchmarks.checks import Evidence, Finding
 from benchmarks.ranking import Ranks, retrieve
 from benchmarks.towers import embed, num_params
-from svmbench import __version__, plugins
+from svmbench import plugins
 from svmbench.errors import BadInput, BadSettings, UnknownName
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress
+from svmbench.provenance import commit
 from svmbench.settings import build, settings_hash
 from svmbench.store import RunFolder
 
@@ -60,6 +62,7 @@ class Job:
     fold: int | None
     shuffled: bool
     code: str
+    commit: str  # of the checkout; not part of the key
 
     @property
     def split(self) -> str:
@@ -151,26 +154,29 @@ def _jobs(
         if shuffled and getattr(module, "CONTROL", False):
             continue
         try:
-            for modality in data.MODALITIES:
-                pack.features_of(modality, tuple(n for n in module.NEEDS if pack.modality.get(n, modality) == modality))
+            _require(pack, module.NEEDS)
         except BadInput as error:
             if names:
                 raise
             unusable.append((name, str(error)))
             continue
-        code = _code(module)
+        code, main = _code(module), next(iter(module.VARIANTS))
         for variant in [wanted] if wanted else list(module.VARIANTS):
-            values = {**asdict(module.VARIANTS[variant]), **replaced.get(name, {})}
-            chosen = build(module.Settings, values, name)
-            label = variant if not shuffled else "shuffled" if variant == next(iter(module.VARIANTS)) else f"{variant}-shuffled"
-            for seed in range(seeds):
-                for fold in [None] if folds is None else range(folds):
-                    parts = (pack.revision, name, label, values, seed, folds, fold, code)
-                    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
-                    jobs.append(Job(key, name, label, chosen, seed, folds, fold, shuffled, code))
+            settings = build(module.Settings, {**asdict(module.VARIANTS[variant]), **replaced.get(name, {})}, name)
+            label = variant if not shuffled else "shuffled" if variant == main else f"{variant}-shuffled"
+            for seed, fold in itertools.product(range(seeds), [None] if folds is None else range(folds)):
+                parts = (pack.revision, name, label, asdict(settings), seed, folds, fold, code)
+                key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+                jobs.append(Job(key, name, label, settings, seed, folds, fold, shuffled, code, commit()))
     if not jobs and not unusable:
         raise BadSettings("shuffle_pairs: none of the named baselines learns from pairs")
     return jobs, unusable
+
+
+def _require(pack: data.Pack, needs: tuple[str, ...]) -> None:
+    """BadInput where a baseline's features are missing: one that it names, or all of a modality."""
+    for modality in data.MODALITIES:
+        pack.features_of(modality, needs)
 
 
 def _code(module: ModuleType) -> str:
@@ -228,7 +234,7 @@ class Trainer:
             "key": job.key, "dataset": self.pack.dataset, "revision": self.pack.revision, "split": job.split,
             "baseline": job.baseline, "variant": job.variant, "settings_hash": settings_hash(job.settings),
             "settings": json.dumps(asdict(job.settings)), "seed": job.seed, "folds": job.folds, "fold": job.fold,
-            "code": job.code, "commit": __version__,
+            "code": job.code, "commit": job.commit,
             "checks": sorted(f.check for f in findings if not f.passed and f.check not in by_design),
             "findings": [f"{f.check}: {'passed' if f.passed else 'FAILED'}, {f.detail}" for f in findings],
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",

@@ -60,20 +60,18 @@ class Searcher:
 
     def work(self) -> None:
         """Searches until no word is left; a browser that crashes or has grown old is replaced."""
-        over = False
-        while not over and not self._stop.is_set():
-            query, over = self._frontier.ask("next_query")
+        query, over = self._frontier.ask("next_query")
+        while not self._stop.is_set() and not (over and query is None):
             if query is None:
-                self._stop.wait(0.0 if over else 0.2)
+                self._stop.wait(0.2)
+                query, over = self._frontier.ask("next_query")
                 continue
             with browser(self._access, self._mark) as running:
                 for _ in range(WORDS_A_BROWSER):
                     outcome = self._search_and_note(running, query)
-                    query, over = (None, False) if outcome == "browser_lost" else self._frontier.ask("next_query")
-                    if query is None:
+                    query, over = self._frontier.ask("next_query")
+                    if query is None or outcome == "browser_lost":
                         break
-                if query is not None:
-                    self._frontier.ask("end_query", query, "", "", 0.0)  # its turn has not come: the next browser takes it
 
     def _search_and_note(self, running: Browser, query: Query) -> str:
         """Searches one word and writes down how it ended."""
@@ -105,26 +103,30 @@ class Searcher:
         running.open(url)
         quiet_since = renewed = time.monotonic()
         while not self._stop.is_set():
-            before, cards_before = len(state.found), state.num_cards
+            found, cards, answers = len(state.found), state.num_cards, state.num_answers
             pause_s = self._read(state, running.answers(lambda asked: asked == url or self._platform.is_listing(asked)))
-            self._note_view(state, running.look(self._platform.SELECTORS, state.num_cards))
-            now = time.monotonic()
-            if len(state.found) > before or now - renewed > LEASE_S / 3:
-                renewed = now
-                if not self._frontier.ask("add", query, list(state.found.values())[before:], len(state.found)):
+            if len(state.found) > found or time.monotonic() - renewed > LEASE_S / 3:
+                renewed = time.monotonic()
+                if not self._frontier.ask("add", query, list(state.found.values())[found:], len(state.found)):
                     return "stopped", ""
-            if len(state.found) > before or state.num_cards > cards_before or pause_s:
-                quiet_since = now + pause_s
-            outcome = self._over(state, now - quiet_since)
+            if state.num_answers > answers and state.more and not self._full(state) and not state.wall:
+                take_turn(self._pacer, self._host, self._stop)  # the page fetches the next results when it is scrolled
+            self._note_view(state, running.look(self._platform.SELECTORS, state.num_cards))
+            if len(state.found) > found or state.num_cards > cards or pause_s:
+                quiet_since = time.monotonic() + pause_s
+            if state.wall:  # what the page had fetched before it
+                self._read(state, running.answers(self._platform.is_listing))
+            outcome = self._over(state, time.monotonic() - quiet_since)
             if outcome:
                 if not state.wall:
-                    self._add_cards(query, state)
+                    self._take_cards(state)
+                self._frontier.ask("add", query, list(state.found.values())[found:], len(state.found))
                 return outcome, _explain(outcome, state)
             self._stop.wait(LOOK_S)
         return "stopped", ""
 
     def _read(self, state: _State, answers: list[Answer]) -> float:
-        """Takes in what the page fetched, at the pace of the pacer; returns how long the server asked to wait."""
+        """Takes in what the page fetched; returns how long the server asked to wait."""
         pause_s = 0.0
         for answer in answers:
             if answer.status in (429, 503):
@@ -142,8 +144,6 @@ class Searcher:
                 self._take(state, candidate)
             if not page.wall:
                 self._pacer.ask("passed", self._host)
-                if page.more and not self._full(state):
-                    take_turn(self._pacer, self._host, self._stop)  # the page will fetch the next one when it is scrolled
         return pause_s
 
     def _full(self, state: _State) -> bool:
@@ -185,13 +185,10 @@ class Searcher:
         seen_list = any(n for selector, n in state.hits.items() if selector.split()[0] in ("card", "list"))
         return "stalled" if state.num_answers or seen_list else "page_changed"
 
-    def _add_cards(self, query: Query, state: _State) -> None:
+    def _take_cards(self, state: _State) -> None:
         """Cards for which no data came, marked as inexact; the post's own page will decide."""
-        before = len(state.found)
         for post_id, likes in state.cards.items():
             self._take(state, Candidate(post_id=post_id, likes=self._platform.parse_count(likes), likes_exact=False))
-        if len(state.found) > before:
-            self._frontier.ask("add", query, list(state.found.values())[before:], len(state.found))
 
 
 def _broken(error: WebDriverException) -> tuple[str, str]:

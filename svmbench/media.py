@@ -7,7 +7,6 @@ picture in it), 'no_decoder' (a codec that this PyAV does not have), 'no_frames'
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,11 +165,7 @@ def _opened(path: Path | str) -> Any:
     try:
         return av.open(str(path), metadata_errors="ignore")
     except (av.error.FFmpegError, OSError) as error:
-        raise _memory_or(error, BadMedia("unreadable", _line(error))) from error
-
-
-def _memory_or(error: Exception, other: Exception) -> Exception:
-    return MemoryError() if getattr(error, "errno", None) == errno.ENOMEM else other
+        raise BadMedia("unreadable", _line(error)) from error
 
 
 def _line(error: Exception) -> str:
@@ -194,7 +189,7 @@ class _Reader:
         self.claim_s = self._claim()
         self.sound, self.reformatter = Sound(), VideoReformatter()
         self.origin_s = self.last_s = self.last_length_s = 0.0
-        self.num_frames = self.num_bad = 0
+        self.num_frames, self.num_bad, self.detail = 0, 0, "no picture in the stream"
         self.rotation_deg, self.size_px, self.done = 0, (0, 0), False
 
     def _claim(self) -> float | None:
@@ -216,19 +211,20 @@ class _Reader:
                 if self.done and not sounding:
                     break
         except (av.error.FFmpegError, OSError) as error:
-            if isinstance(_memory_or(error, error), MemoryError):
-                raise MemoryError from error
-            self.num_bad += 1
+            self.num_bad += 1  # also where a damaged size asks for more memory than there is
+            self.detail = _line(error)
         if not self.num_frames:
-            raise BadMedia("no_frames", f"{self.num_bad} packets of {self.video.codec_context.name} cannot be decoded")
+            codec = self.video.codec_context.name
+            raise BadMedia("no_frames", f"{self.num_bad} packets of {codec} cannot be decoded; {self.detail}")
 
     def _picture(self, packet: Any, takers: Iterable[Taker]) -> None:
         try:
             frames = packet.decode()
+        except av.error.MemoryError as error:
+            raise MemoryError(_line(error)) from error
         except av.error.FFmpegError as error:
-            if isinstance(_memory_or(error, error), MemoryError):
-                raise
             self.num_bad += 1
+            self.detail = _line(error)
             return
         for frame in frames:
             at_s = self._time(frame)
@@ -263,9 +259,10 @@ class _Reader:
         try:
             for frame in packet.decode():
                 self.sound.add(frame)
-        except av.error.FFmpegError as error:
-            if isinstance(_memory_or(error, error), MemoryError):
-                raise
+        except av.error.MemoryError as error:
+            raise MemoryError(_line(error)) from error
+        except av.error.FFmpegError:
+            pass  # a hole in the sound
         return self.sound.end_s < (self.origin_s + self.max_s if self.num_frames else float("inf"))
 
     def probe(self) -> Probe:

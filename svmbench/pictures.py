@@ -116,7 +116,8 @@ class Taker:
         rows = [row for row in self.taken if not self.need.pairs or row[3] is not None]
         if self.need.count and len(rows) > self.need.count:
             rows = [rows[i] for i in ((np.arange(self.need.count) + 0.5) * len(rows) / self.need.count).astype(int)]
-        empty = np.zeros((0, *self.taken[0][1].shape), np.uint8) if self.taken else np.zeros((0, 1, 1), np.uint8)
+        self.taken = rows  # what is not chosen is let go before the chosen are stacked
+        empty = np.zeros((0, 1, 1), np.uint8)
         times, images = np.array([r[0] for r in rows]), np.stack([r[1] for r in rows]) if rows else empty
         if not self.need.pairs:
             return Frames(times_s_T=times, images=images)

@@ -21,7 +21,7 @@ def render(plan: Plan, path: Path) -> None:
     sound = _sound(plan, content)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         pictures = container.add_stream("libx264", rate=content.fps, options={"preset": "ultrafast", "crf": str(plan.crf)})
-        pictures.width, pictures.height, pictures.pix_fmt = plan.layout.width_px, plan.layout.height_px, "yuv420p"
+        pictures.width, pictures.height, pictures.pix_fmt = plan.layout.width_px, plan.layout.height_px, "nv12"
         pictures.codec_context.thread_count = 1
         audio = None
         if sound is not None:

@@ -19,7 +19,7 @@ from svmbench.records import Box
 HUES_DEG = {"major": 35.0, "minor": 215.0}  # warm, cool
 BORDERS = ("letterbox", "pillarbox", "frame", "grey", "colour", "one_sided", "caption")
 COLOURS: tuple[Rgb, ...] = ((255, 255, 255), (200, 40, 60), (30, 90, 180), (250, 210, 60), (20, 110, 60), (240, 200, 220))
-SIZES = ((240, 426), (240, 426), (240, 426), (270, 480), (270, 480), (288, 512), (288, 512), (480, 270), (426, 240), (320, 320))
+SIZES = (*[(240, 426)] * 5, *[(216, 384)] * 2, (270, 480), (426, 240), (288, 288))  # eight in ten upright
 CAPTIONS = ("wait for it", "part 2", "POV: monday", "sound on", "how it started", "watch to the end")
 
 

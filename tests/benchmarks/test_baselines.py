@@ -49,7 +49,7 @@ def fitted(name: str, variant: str, parts: dict[str, Pairs], seed: int = 0, **mo
     return module.fit(parts["train"], parts["val"], settings, seed)
 
 
-def recall_10(model: Any, part: Pairs) -> float:
+def recall_5(model: Any, part: Pairs) -> float:
     return recall.score(retrieve(*embed(model, part), part.song_B.numpy())[V2M], 5)
 
 
@@ -72,9 +72,9 @@ def test_contract(name: str, variant: str, parts: dict[str, Pairs]) -> None:
 def test_a_baseline_learns_the_pairing_and_shuffled_pairs_teach_nothing(name: str, parts: dict[str, Pairs]) -> None:
     variant = next(iter(plugins.load("benchmarks.baselines", name).VARIANTS))
     chance = 5 / 30
-    assert recall_10(fitted(name, variant, parts), parts["test"]) > 3 * chance
+    assert recall_5(fitted(name, variant, parts), parts["test"]) > 3 * chance
     shuffled = {"train": parts["train"].shuffled(0), "val": parts["val"].shuffled(1)}
-    assert recall_10(fitted(name, variant, shuffled), parts["test"]) < 2 * chance
+    assert recall_5(fitted(name, variant, shuffled), parts["test"]) < 2 * chance
 
 
 def test_the_seed_changes_a_trained_model(parts: dict[str, Pairs]) -> None:
@@ -160,6 +160,15 @@ def test_training_keeps_the_best_checkpoint_on_val_and_stops(parts: dict[str, Pa
     assert kept
     assert 1 <= kept[0] <= 10, "and hands back the state of the best epoch"
     assert not model.training
+
+
+@pytest.mark.parametrize("num_val", [0, 1])
+def test_without_songs_to_choose_by_training_goes_to_the_end(parts: dict[str, Pairs], num_val: int) -> None:
+    few = Pairs(parts["val"].video_BV[:num_val], parts["val"].music_BV[:num_val], parts["val"].song_B[:num_val])
+    settings = mvbind.Settings(**{**QUICK["mvbind"], "patience": 2})
+    chosen, unchosen = (mvbind.fit(parts["train"], val, settings, 0) for val in (parts["val"], few))
+    assert recall_5(unchosen, parts["test"]) > 3 * 5 / 30
+    assert not torch.equal(chosen.state_dict()["video.0.weight"], unchosen.state_dict()["video.0.weight"])
 
 
 def test_dropout_is_off_in_eval_and_keeps_the_mean() -> None:

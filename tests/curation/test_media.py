@@ -197,6 +197,27 @@ def test_probe_reads_the_container_only(clips: Path) -> None:
     assert found.fps == pytest.approx(30, abs=0.01)
 
 
+def test_damaged_bytes_give_a_clip_or_a_reason_and_nothing_else(clips: Path, tmp_path: Path) -> None:
+    """Seeded mutations of real files: cut off, bytes overwritten anywhere, and in the header."""
+    rng = np.random.default_rng(7)
+    results: Counter[str] = Counter()
+    for name in ("rabbit320.mp4", "rabbit320.webm"):
+        whole = (clips / "mdn+learning-area/accessibility/multimedia" / name).read_bytes()
+        for number in range(15):
+            hurt = bytearray(whole[: rng.integers(100, len(whole))] if number % 3 == 0 else whole)
+            for at in rng.integers(0, len(hurt) if number % 3 == 1 else min(4_000, len(hurt)), 60 * (number % 3 > 0)):
+                hurt[at] = rng.integers(256)
+            (tmp_path / "hurt").write_bytes(hurt)
+            try:
+                clip = media.decode(tmp_path / "hurt", ALL, 10)
+                results["truncated" if clip.probe.truncated else "decoded"] += 1
+            except BadMedia as error:
+                results[error.reason] += 1
+    assert results.total() == 30
+    assert results["truncated"] >= 8
+    assert set(results) <= {"decoded", "truncated", "unreadable", "no_video", "no_frames", "no_decoder"}
+
+
 @pytest.mark.slow
 def test_every_real_file_is_decoded_or_refused_with_a_reason(clips: Path) -> None:
     results: Counter[str] = Counter()
