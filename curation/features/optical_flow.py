@@ -1,9 +1,10 @@
 """Motion: dense optical flow between adjacent frames, four pairs a second, summed up for every second of the clip.
 
-UT-CMVMR (section on optical flow) takes the mean pixel displacement between adjacent frames from RAFT, without saying the frame
-rate or the size. Here DIS (ultrafast preset) runs at a short side of 160, which needs no download and follows known motion with a
-rank correlation of .985, and the displacement is made comparable: divided by the time between the two frames and by the
-picture's diagonal. Pairs across a cut are left out, because flow between two scenes means nothing. Bars are cut off before.
+UT-CMVMR ("Optical Flow and Rhythm Quantization") takes the mean pixel displacement between adjacent frames from RAFT, without
+saying the frame rate or the size. Here DIS (ultrafast preset) runs at a short side of 160, which needs no download and follows
+known motion with a rank correlation above .97 (see its test). The displacement is made comparable: divided by the time between
+the two frames and by the picture's diagonal. Pairs across a cut are left out, because flow between two scenes means nothing.
+Bars are cut off before.
 
 Columns: 0 mean displacement, 1 its 90th percentile over the picture, both in frame diagonals a second; 2 share of still pairs.
 Row t covers [t, t + 1) seconds. A second without a usable pair takes the values of the nearest second that has one.
