@@ -9,8 +9,9 @@ all:
     track_split       (N,) text, optional     'train', 'val' or 'test'; used when all three occur, else run with --folds
     segment_track     (S,) integer, optional  index into track_*; without it S = N and segment i belongs to track i
     segment_start_s   (S,) number, optional   where the segment begins in its track; needed with segment_track
-    segment_s         one number, optional    length of a segment; default: the smallest step between two starts of a track, else
-    1 video_NAME        (S, D), (S, R), (S, R, D)   a feature of the picture, as many as you like
+    segment_s         one number, optional    length of a segment; default: the smallest step between two starts of a track,
+                                                  else 1
+    video_NAME          (S, D), (S, R), (S, R, D)   a feature of the picture, as many as you like
     music_NAME        (S, D), (S, R), (S, R, D)   a feature of the music, as many as you like
     per_second        (M,) text, optional     names of the two-axis arrays that are (S, R): R values of one quantity, one after
     the other

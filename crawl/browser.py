@@ -17,16 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
+from crawl import guard
 from crawl.access import Access
 from svmbench.errors import MissingExtra
 
-MARK = "SVMBENCH_BROWSER"  # set in the environment of all processes of a browser, so that leftovers can be told
 PAGE_S = 30.0  # ours: a page that has not loaded by then is given up
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DRIVER = ("chromedriver", "/usr/lib/chromium/chromedriver", "/usr/lib/chromium-browser/chromedriver")
@@ -157,10 +156,11 @@ class Browser:
 def browser(access: Access, mark: str) -> Iterator[Browser]:
     """Starts a browser and ends it, with all of its processes. mark tells the browsers of a run from others, for `sweep`."""
     chromium, chromedriver = find_programs()
-    folder = tempfile.mkdtemp(prefix=f"svmbench-{mark}-")  # the driver makes the profile in it
-    env = {**os.environ, "TMPDIR": folder, MARK: f"{mark}/{Path(folder).name}"}
+    folder = Path(tempfile.mkdtemp(prefix=f"svmbench-{mark}-"))  # the driver makes the profile in it
+    own_mark = f"{mark}/{folder.name}"
+    env = {**os.environ, "TMPDIR": str(folder), guard.MARK: own_mark}
     service = Service(chromedriver, env=env, popen_kw={"start_new_session": True})  # ctrl-C is for the crawl, which then ends it
-    try:
+    with guard.guarded(own_mark, folder):
         try:
             driver = webdriver.Chrome(options=_options(chromium, access), service=service)
         except (WebDriverException, OSError) as error:
@@ -174,9 +174,6 @@ def browser(access: Access, mark: str) -> Iterator[Browser]:
         finally:
             with contextlib.suppress(WebDriverException, OSError):
                 driver.quit()
-    finally:
-        _kill(f"{mark}/{Path(folder).name}")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _options(chromium: str, access: Access) -> Options:
@@ -195,17 +192,7 @@ def _options(chromium: str, access: Access) -> Options:
 
 
 def sweep(mark: str) -> None:
-    """Ends what killed workers of this run left behind on this machine: processes and profiles."""
-    _kill(f"{mark}/")
+    """Ends what is left of this run's browsers on this machine, should a guard have been killed too: processes and profiles."""
+    guard.end(f"{mark}/")
     for folder in Path(tempfile.gettempdir()).glob(f"svmbench-{mark}-*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _kill(prefix: str) -> None:
-    left = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK, "").startswith(prefix):
-                process.kill()
-                left.append(process)
-    psutil.wait_procs(left, timeout=5)

@@ -74,9 +74,9 @@ def _close(progress: Any, as_json: bool, **facts: Any) -> None:
     console = Console()
     if progress.summaries:
         console.print(progress.table())
-        for summary in progress.summaries:
-            for text in summary.notes:
-                console.print(f"[dim]{summary.stage}:[/dim] {text}", highlight=False)
+        notes = [f"{summary.stage}: {text}" for summary in progress.summaries for text in summary.notes]
+        for line in [*progress.reasons(), *notes]:
+            console.print(line, highlight=False, markup=False)
     for name, value in facts.items():
         console.print(f"{name.replace('_', ' ')}: [bold]{value}[/bold]", highlight=False, soft_wrap=True)
 

@@ -7,6 +7,7 @@ user's called `benchmarks/` would shadow ours; so a job's working_dir is an empt
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import socket
@@ -18,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_futures
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from svmbench.errors import BadInput, MissingExtra
@@ -118,7 +118,11 @@ def _revive(actor: Actor, patience_s: float = 60.0) -> None:
 
 
 class Fleet:
-    """A place to run workers: an embedded Ray, a Ray cluster (address), or threads (local=True). A context manager."""
+    """A place to run workers: an embedded Ray, a Ray cluster (address), or threads (local=True). A context manager.
+
+    The embedded Ray starts with the first worker, so that a command that finds its work done does not wait for it; startup_s is
+    how long that took. num_cpus: of this machine, or of the cluster.
+    """
 
     def __init__(self, *, local: bool = False, address: str | None = None, gpus: int = 0) -> None:
         self.local, self.address, self.gpus = local, address, gpus
@@ -127,25 +131,24 @@ class Fleet:
         self._actors: list[Actor] = []
         self._handles: list[Any] = []  # a Ray actor lives as long as somebody holds its handle
         self._lock = threading.Lock()
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Fleet:
-        began = time.monotonic()
-        if not self.local:
+        if not self.local and importlib.util.find_spec("ray") is None:
+            raise MissingExtra("Ray is not installed; pip install 'svmbench[ray]', or run with --local")
+        if self.address:
             self._start_ray()
-        self.startup_s = time.monotonic() - began
         return self
 
     def _start_ray(self) -> None:
-        try:
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            import ray
-        except ImportError as error:
-            raise MissingExtra("Ray is not installed; pip install 'svmbench[ray]', or run with --local") from error
+        began = time.monotonic()
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
         if self.address and self.address != "auto":
             _require_answer(self.address)
-        empty = Path(tempfile.gettempdir()) / f"svmbench-empty-{os.getuid()}"
-        empty.mkdir(exist_ok=True)
+        empty = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="svmbench-empty-"))
         options: dict[str, Any] = (
             {} if self.address else {"num_cpus": self.num_cpus, "include_dashboard": False, "object_store_memory": 256 * 2**20}
         )
@@ -153,21 +156,20 @@ class Fleet:
             options["num_gpus"] = self.gpus
         try:
             ray.init(
-                address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": str(empty)},
+                address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": empty},
                 logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **options,
             )  # fmt: skip
         except (ConnectionError, ValueError) as error:
             raise BadInput(f"no Ray cluster answers at {self.address}: {' '.join(str(error).split())[:160]}") from error
         if self.address:
             self.num_cpus = int(ray.cluster_resources().get("CPU", 1))
+        self._stack.callback(ray.shutdown)
+        self.startup_s = time.monotonic() - began
 
     def __exit__(self, *_: Any) -> None:
         for actor in self._actors:
             self.stop(actor)
-        if not self.local:
-            import ray
-
-            ray.shutdown()
+        self._stack.close()
 
     def actor(
         self,
@@ -182,6 +184,8 @@ class Fleet:
         """Starts a worker. restarts=True: it is made anew when its process dies, with the same arguments."""
         actor = Actor(name=f"{name or cls.__name__}-{uuid.uuid4().hex[:8]}", local=self.local)
         with self._lock:
+            if not self.local and not self.startup_s:
+                self._start_ray()
             self._actors.append(actor)
         if self.local:
             _LOCAL[actor.name] = (cls(*args), ThreadPoolExecutor(threads, thread_name_prefix=actor.name))

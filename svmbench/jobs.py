@@ -79,6 +79,8 @@ def curate_job(run: RunFolder, fleet: Fleet, progress: Progress, *, fresh: bool 
     with extra("curate"):
         import curation.run
     recipe = recipe_of(run)
+    if not run.done_ids("crawl"):
+        raise BadInput(f"{run.path} has no fetched posts; run 'svmbench crawl' first")
     curation.run.check(recipe)
     if fresh:
         for stage in ("curate", "split"):
@@ -173,7 +175,8 @@ def demo_job(
         publish_job(run, None, f"demo/{recipe.name.replace('_', '-')}", REHEARSAL, progress)
         baselines_job(run, fleet, progress)
         page = leaderboard_job([run], run.path / "leaderboard")
-        progress.summaries[0].notes.append(f"starting the workers took {fleet.startup_s:.1f} s")
+        if fleet.startup_s:
+            progress.summaries[0].notes.append(f"starting Ray took {fleet.startup_s:.1f} s")
     return page, run
 
 
@@ -198,13 +201,23 @@ def score_rows(run: RunFolder) -> list[dict[str, Any]]:
 def score_table(rows: list[dict[str, Any]]) -> Table:
     """The scores as a table for the terminal: one row a baseline and direction."""
     metrics = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank")
-    table = Table("direction", "baseline", "variant", "seed", *("R@" + m[7:] if "@" in m else "MedR" for m in metrics), "gallery")
-    cells: dict[tuple[str, ...], dict[str, Any]] = {}
+    table = Table(caption="recalls in percent; MedR is the median rank", caption_justify="left")
+    for name in ("baseline", *("R@" + m[7:] if "@" in m else "MedR" for m in metrics), "of"):
+        table.add_column(name, justify="left" if name == "baseline" else "right", no_wrap=True)
+    cells: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
     for row in rows:
-        cells.setdefault((row["direction"], row["baseline"], row["variant"], str(row["seed"])), {})[row["metric"]] = row
-    for key, found in sorted(cells.items(), key=lambda c: (c[0][0] != V2M, c[0][1] != "chance", c[0])):
+        key = (row["direction"], row["split"], row["baseline"], row["variant"], row["seed"])
+        cells.setdefault(key, {})[row["metric"]] = row
+    shown = None
+    for key, found in sorted(cells.items(), key=lambda c: (c[0][0] != V2M, c[0][1], c[0][2] != "chance", c[0])):
+        direction, split, baseline, variant, seed = key
+        if shown != (direction, split):
+            shown = (direction, split)
+            table.add_section()
+            table.add_row(f"[bold]{direction.replace('_to_', ' to ')}[/bold] ({split})")
+        name = baseline if variant == "default" else f"{baseline} {variant}"
         texts = [_cell(found.get(metric), metric) for metric in metrics]
-        table.add_row(key[0].replace("_to_", " to "), *key[1:], *texts, str(next(iter(found.values()))["gallery_size"]))
+        table.add_row(name + (f" seed {seed}" if seed else ""), *texts, str(next(iter(found.values()))["gallery_size"]))
     return table
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -79,16 +79,16 @@ class Progress:
         """One stage with a bar, counts and the time left; its Summary is kept in `summaries`, also when it ends early."""
         summary, began = Summary(stage=name, unit=unit), time.monotonic()
         self.summaries.append(summary)
-        columns = (
+        columns: list[ProgressColumn] = [
             TextColumn("[bold]{task.description:<10}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[counts]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[state]}"),
-        )
+        ]
+        if self.console.width >= 110:
+            columns.append(TextColumn("[dim]{task.fields[state]}"))
         try:
             if self.quiet:
                 yield Stage(summary, None, None)
@@ -99,17 +99,23 @@ class Progress:
             summary.seconds = time.monotonic() - began
 
     def table(self) -> Table:
-        """All stages so far as one table that accounts for every item."""
+        """All stages so far: every item is in one of the columns."""
         table = Table(title="Every item accounted for", title_justify="left")
-        for name in ("stage", "seen", "kept", "dropped by a rule", "failed", "left", "time"):
-            table.add_column(name, justify="right" if name in ("seen", "kept", "left", "time") else "left")
+        table.add_column("stage")
+        for name in ("seen", "kept", "dropped", "failed", "left", "time"):
+            table.add_column(name, justify="right")
         for s in self.summaries:
             seen = f"{s.seen} {s.unit}" + ("" if s.balanced() else " [red](does not add up)[/red]")
-            table.add_row(s.stage, seen, str(s.kept), _reasons(s.dropped), _reasons(s.failed), str(s.left), f"{s.seconds:.1f} s")
+            numbers = (s.kept, s.dropped.total(), s.failed.total(), s.left)
+            table.add_row(s.stage, seen, *map(str, numbers), f"{s.seconds:.1f} s")
         return table
 
-
-def _reasons(counts: Counter[str]) -> str:
-    if not counts:
-        return "0"
-    return f"{counts.total()}: " + ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
+    def reasons(self) -> list[str]:
+        """A line for each stage that left something out, with the counts by reason."""
+        lines = []
+        for s in self.summaries:
+            for word, counts in (("dropped by a rule", s.dropped), ("failed", s.failed)):
+                if counts:
+                    parts = (f"{reason} {n}" for reason, n in sorted(counts.items(), key=lambda x: (-x[1], x[0])))
+                    lines.append(f"{s.stage}: {counts.total()} {word}: {', '.join(parts)}")
+        return lines

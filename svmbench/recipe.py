@@ -69,7 +69,7 @@ class Borders(Section):
 
 
 class SplitRule(Section):
-    """Shares of clips, grouped so that no song stands in two parts."""
+    """Shares of clips, grouped so that no song (by: post: no post) and no media file stands in two parts."""
 
     by: Literal["song", "post"] = "song"
     train: Share = 0.7

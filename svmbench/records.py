@@ -60,7 +60,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """The curated stretch of a post: the unit of retrieval. A new filter adds a key to `measures`, never a field."""
+    """The curated stretch of a post: the unit of retrieval. A new filter adds a key to `measures`, never a field.
+
+    start_s, end_s: in the media file. width_px, height_px: of the whole picture, of which `box` is the part inside the border.
+    media: sha256 of the file in the run's media store. Clips of imported features have no media (''), no fps and sizes of 0.
+    """
 
     clip_id: str
     post_id: str
@@ -71,7 +75,7 @@ class Clip:
     width_px: int
     height_px: int
     box: Box
-    media: str  # sha256 of the file in the run's media store
+    media: str
     measures: Mapping[str, float | None] = field(default_factory=dict)
 
 
@@ -86,10 +90,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """One row for everything that was left out, errors included: nothing vanishes.
+    """One row for every post that was left out, errors included: nothing vanishes.
 
-    stage: 'search', 'fetch', 'curate', 'split'. reason: a short stable word. kind: 'rule' when a rule of the recipe refused it,
-    'failure' when it could not be fetched, decoded or measured.
+    id: 'platform:post_id'. stage: 'search', 'fetch' or 'curate'. reason: a short stable word. kind: 'rule' when a rule of the
+    recipe refused it, 'failure' when it could not be fetched, decoded or measured. value: what the rule was held against, None
+    where nothing was measured. detail: for a person, or JSON of all that was measured.
     """
 
     id: str
@@ -102,7 +107,11 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """One part of a split ('train', 'val', 'test'): no song and no near-duplicate stands in two of them."""
+    """One part of a split ('train', 'val', 'test').
+
+    grouped_by: 'song', 'post', or 'file' where the user's own file said which clip is in which part. No post and no media file
+    stands in two parts; by song, no song either. Near-duplicates that are not the same file are not looked for.
+    """
 
     name: str
     clip_ids: tuple[str, ...]
@@ -131,8 +140,10 @@ class Score:
     """One cell of the leaderboard. `value` is None where the metric is not defined; ci95 is (low, high) or None.
 
     metric: the metric's file name, with its cut-off where it has one: 'recall@10', 'median_rank'. Recalls are shares in [0, 1].
-    split: 'test', or '10-fold' where every clip was tested once in its own fold.
-    checks: integrity checks that failed, empty when all passed.
+    split: 'test', or '10-fold' where every clip was tested once in its own fold; then num_queries counts all folds,
+    gallery_size is the mean of the folds' galleries, rounded, and wall_s their sum. ci95: over songs drawn with replacement.
+    checks: integrity checks that failed, empty when all passed. num_params: numbers that the training part decided (weights,
+    projections). wall_s: fitting, scoring and checking.
     """
 
     dataset: str

@@ -131,21 +131,22 @@ def paint(scenes: tuple[Scene, ...], layout: Layout, fps: float, beats: list[flo
     right, bottom = box.left_px + box.width_px, box.top_px + box.height_px
     luma_box = luma[box.top_px : bottom, box.left_px : right]
     colour_box = colour[box.top_px // 2 : (bottom + 1) // 2, box.left_px // 2 : (right + 1) // 2]
+    pairs_box = colour_box.view(np.uint16)[..., 0]  # a pair of colours as one number: taken as it is, five times as fast
     for scene in scenes:
         grey, tones = _graded(scene)
         for number, view in enumerate(views(scene, fps, beats, box)):
             half = view.copy()
             half[:, 2] /= 2  # half-size pixels of the frame onto half-size pixels of the texture: same turn, half the shift
-            luma_box[:] = _warp(grey, view, luma_box, cv2.INTER_LINEAR)
-            colour_box[:] = _warp(tones, half, colour_box, cv2.INTER_NEAREST)
+            _warp(grey, view, luma_box, cv2.INTER_LINEAR)
+            _warp(tones, half, pairs_box, cv2.INTER_NEAREST)
             for thing in scene.things:
                 _draw(thing, number / fps, luma_box, colour_box)
             yield frame
 
 
-def _warp(source: np.ndarray, view: np.ndarray, target: np.ndarray, how: int) -> np.ndarray:
+def _warp(source: np.ndarray, view: np.ndarray, target: np.ndarray, how: int) -> None:
     size = (target.shape[1], target.shape[0])
-    return cv2.warpAffine(source, view, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
+    cv2.warpAffine(source, view, size, target, flags=how | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def _surround(luma: np.ndarray, colour: np.ndarray, layout: Layout) -> None:
@@ -185,7 +186,7 @@ def _yuv(rgb: Rgb) -> Rgb:
 
 
 def _graded(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """The scene's texture as luma and half-size colour, lifted off black, so that a black border is darker than the picture."""
+    """The scene's texture as luma (uint8) and half-size pairs of colours (uint16), lifted off black, unlike a black border."""
     tint = np.array(scene.tint[::-1], np.float64) / max(1, max(scene.tint))
     grey = np.array([0.114, 0.587, 0.299])
     matrix = scene.gain * ((1 - scene.mix) * np.eye(3) + scene.mix * np.outer(tint, grey))
@@ -195,7 +196,7 @@ def _graded(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     height, width = picture.shape[:2]
     u = planes[height : height * 5 // 4].reshape(height // 2, width // 2)
     v = planes[height * 5 // 4 :].reshape(height // 2, width // 2)
-    return planes[:height], cv2.merge([u, v])
+    return planes[:height], cv2.merge([u, v]).view(np.uint16)[..., 0]
 
 
 @cache

@@ -32,7 +32,7 @@ def render(plan: Plan, path: Path) -> None:
         for number, image in enumerate(painted):
             if audio is not None and sound is not None and number % content.fps == 0:
                 _encode_second(container, audio, sound, number // content.fps, plan.hz)
-            frame = av.VideoFrame.from_ndarray(image, format="nv12")
+            frame = av.VideoFrame.from_numpy_buffer(image, format="nv12")  # the encoder has read it when it comes back
             frame.pts = number
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))

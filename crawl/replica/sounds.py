@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 TABLE = 2048  # samples in one cycle of a wave table
@@ -31,11 +33,11 @@ def add(sound: np.ndarray, one: np.ndarray, at: int, gain: float) -> None:
 
 def note(timbre: str, pitch_hz: float, length_s: float, hz: int, brightness: float) -> np.ndarray:
     """A note: a bright wave table that fades into a dull one. brightness in [0, 1] sets the number of harmonics."""
-    share, attack_s, decay_s = _TIMBRES[timbre]
+    _, attack_s, decay_s = _TIMBRES[timbre]
     time_s = np.arange(round((length_s + 0.05) * hz), dtype=np.float32) / np.float32(hz)
     harmonics = max(2, min(int(3 + 25 * brightness), int(9000 / pitch_hz)))
     index = np.mod(time_s.astype(np.float64) * pitch_hz * TABLE, TABLE).astype(np.int32)
-    bright, dull = _table(share, harmonics)[index], _table(share, 2)[index]
+    bright, dull = _table(timbre, harmonics)[index], _table(timbre, 2)[index]
     fade = np.exp(-time_s * np.float32(6.0))
     envelope = np.minimum(time_s / np.float32(attack_s), 1) * np.clip((length_s + 0.05 - time_s) / 0.05, 0, 1)
     if decay_s:
@@ -43,7 +45,10 @@ def note(timbre: str, pitch_hz: float, length_s: float, hz: int, brightness: flo
     return ((dull + fade * (bright - dull)) * envelope).astype(np.float32)
 
 
-def _table(share, harmonics: int) -> np.ndarray:
+@cache
+def _table(timbre: str, harmonics: int) -> np.ndarray:
+    """One cycle of a wave with so many harmonics, float32 (TABLE,), of equal power for all."""
+    share, _, _ = _TIMBRES[timbre]
     k = np.arange(1, harmonics + 1)[:, None]
     wave = (share(k) * np.sin(2 * np.pi * k * np.arange(TABLE) / TABLE)).sum(axis=0)
     return (wave / np.sqrt((wave**2).mean()) / 1.6).astype(np.float32)

@@ -9,16 +9,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from crawl.browser import MARK
+from crawl.guard import MARK
 from crawl.replica import catalogue
 from crawl.replica.site import Site, serve
 from crawl.run import check, crawl
@@ -217,8 +219,13 @@ def test_sigkill_of_the_driver_then_the_same_command_exactly_once(site: Site, si
     for sql, number in moments:  # while it searches, and while it fetches
         driver = start_driver(recipe, run, site)
         wait_for(run, sql, number, driver)
+        family = psutil.Process(driver.pid).children(recursive=True)
+        assert any(is_leftover(p) for p in family) == (number == 1), "the browser runs while it searches, and no longer"
         driver.send_signal(signal.SIGKILL)
         driver.wait()
+        assert not psutil.wait_procs(family, timeout=10)[1], "nothing outlives the driver"
+        mark = blake2b(str(run.path).encode(), digest_size=6).hexdigest()
+        assert not list(Path(tempfile.gettempdir()).glob(f"svmbench-{mark}-*")), "the profile of its browser is gone too"
     done_before = count(run, "SELECT count(*) FROM job WHERE state='done'")
     pages_before = site.hits["video_page"]
     assert 8 <= done_before < 25

@@ -16,8 +16,9 @@ import pytest
 from crawl import browser as browser_module
 from crawl import searcher
 from crawl.access import Access
-from crawl.browser import MARK, Browser, browser, find_programs, sweep
+from crawl.browser import Browser, browser, find_programs, sweep
 from crawl.frontier import Frontier
+from crawl.guard import MARK
 from crawl.jobs import GOOD, Stats
 from crawl.pacer import Pacer
 from crawl.platforms import tiktok

@@ -51,10 +51,11 @@ def test_bad_recipes(tmp_path: Path) -> None:
 
 
 def test_missing_folders_and_runs(tmp_path: Path) -> None:
+    one_line(svmbench("curate", cwd=tmp_path), "there is no run folder under runs/")
     one_line(svmbench("demo", "--media", "nowhere", cwd=tmp_path), "nowhere")
     (tmp_path / "empty").mkdir()
     one_line(svmbench("demo", "--media", "empty", cwd=tmp_path), "empty")
-    one_line(svmbench("curate", cwd=tmp_path), "there is no run folder under runs/")
+    one_line(svmbench("curate", cwd=tmp_path), "has no fetched posts; run 'svmbench crawl'")
     one_line(svmbench("curate", "nowhere", cwd=tmp_path), "is not a run folder")
     one_line(svmbench("leaderboard", str(tmp_path / "empty"), cwd=tmp_path), "is not a run folder")
     (tmp_path / "full").mkdir()
