@@ -28,6 +28,7 @@ import numpy.typing as npt
 import torch
 
 from svmbench.errors import BadInput, Leak
+from svmbench.groups import groups
 from svmbench.records import M2V, V2M, Clip, Features, RetrievalTask, Split, features_from_table
 from svmbench.store import RunFolder, write_json
 
@@ -55,13 +56,17 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Pack:
-    """An opened feature pack. parts: clip indices of 'train', 'val' and 'test'; empty where the run has no split."""
+    """An opened feature pack. parts: clip indices of 'train', 'val' and 'test'; empty where the run has no split.
+
+    groups: a number a clip; clips of one song, or of the same media file, have the same and are never parted by a fold.
+    """
 
     folder: Path
     dataset: str
     revision: str
     clip_ids: tuple[str, ...]
     song_ids: tuple[str, ...]
+    groups: Index
     parts: Mapping[str, Index]
     modality: Mapping[str, str]
     left_out: Mapping[str, int]
@@ -95,8 +100,10 @@ def open_pack(folder: Path) -> Pack:
     """A pack that make_pack has written."""
     values = json.loads((folder / "pack.json").read_text())
     parts = {name: np.asarray(index, np.int64) for name, index in values.pop("parts").items()}
-    clips, songs = tuple(values.pop("clip_ids")), tuple(values.pop("song_ids"))
-    return Pack(folder=folder, clip_ids=clips, song_ids=songs, parts=parts, **values)
+    clips, songs, together = (values.pop(name) for name in ("clip_ids", "song_ids", "groups"))
+    return Pack(
+        folder=folder, clip_ids=tuple(clips), song_ids=tuple(songs), groups=np.asarray(together, np.int64), parts=parts, **values
+    )  # fmt: skip
 
 
 def make_pack(run: RunFolder) -> Pack:
@@ -116,7 +123,9 @@ def make_pack(run: RunFolder) -> Pack:
     if not clip_ids:
         raise BadInput(f"no clip of {run.path} has all of the features {', '.join(features)}")
     parts = _parts(run.read(Split, "splits"), clip_ids, clips)
-    digest = hashlib.sha256(json.dumps([(c, clips[c].song_id, parts.get(c)) for c in clip_ids]).encode())
+    together = _groups([clips[c] for c in clip_ids])
+    rows = [(c, clips[c].song_id, group, parts.get(c)) for c, group in zip(clip_ids, together, strict=True)]
+    digest = hashlib.sha256(json.dumps(rows).encode())
     for name, of_clip in features.items():
         digest.update(f"{name} {modality[name]}".encode())
         for clip_id in clip_ids:
@@ -128,6 +137,7 @@ def make_pack(run: RunFolder) -> Pack:
         header = {
             "dataset": (recipe or {}).get("name") or run.path.name if isinstance(recipe, dict | None) else str(recipe),
             "revision": digest.hexdigest(), "clip_ids": clip_ids, "song_ids": [clips[c].song_id for c in clip_ids],
+            "groups": together,
             "parts": {p: [i for i, c in enumerate(clip_ids) if parts.get(c) == p] for p in sorted(set(parts.values()))},
             "modality": modality, "left_out": left_out,
         }  # fmt: skip
@@ -135,14 +145,27 @@ def make_pack(run: RunFolder) -> Pack:
     return open_pack(folder)
 
 
+def _keys(clip: Clip) -> list[tuple[str, str]]:
+    """What two parts may not share: the song, and the media file where there is one."""
+    return [("song", clip.song_id), *([("media file", clip.media)] if clip.media else [])]
+
+
+def _groups(clips: list[Clip]) -> list[int]:
+    """A number a clip, ascending with the song's id."""
+    order = sorted(range(len(clips)), key=lambda i: clips[i].song_id)
+    found = dict(zip(order, groups([_keys(clips[i]) for i in order]), strict=True))
+    return [found[i] for i in range(len(clips))]
+
+
 def _parts(splits: list[Split], clip_ids: list[str], clips: Mapping[str, Clip]) -> dict[str, str]:
-    """Clip -> part; Leak where a song stands in two parts."""
+    """Clip -> part; Leak where a song or a media file stands in two parts."""
     part_of = {c: split.name for split in splits for c in split.clip_ids}
-    part_of_song: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for clip_id in clip_ids:
-        part, song = part_of.get(clip_id), clips[clip_id].song_id
-        if part and part_of_song.setdefault(song, part) != part:
-            raise Leak(f"the song {song} stands in both {part_of_song[song]!r} and {part!r}; split the run again")
+        part = part_of.get(clip_id)
+        for key in _keys(clips[clip_id]):
+            if part and seen.setdefault(key, part) != part:
+                raise Leak(f"the {key[0]} {key[1]} stands in both {seen[key]!r} and {part!r}; split the run again")
     return {c: part_of[c] for c in clip_ids if c in part_of}
 
 
@@ -191,16 +214,17 @@ def split_parts(pack: Pack) -> dict[str, Index]:
 
 
 def fold_parts(pack: Pack, folds: int, fold: int, seed: int = 0) -> dict[str, Index]:
-    """One fold over songs: each song is tested in exactly one fold; a tenth of the other songs is for validation."""
-    codes = pack.song_codes()
-    songs = np.random.default_rng(seed).permutation(codes.max() + 1)
-    if not 2 <= folds <= len(songs) // 2:
-        raise BadInput(f"{folds} folds of {len(songs)} songs: every fold needs two songs; allowed: 2 to {len(songs) // 2}")
-    chunks = np.array_split(songs, folds)
+    """One fold over songs (groups of them that share a media file): each is tested in exactly one fold; a tenth of the others is
+    for validation.
+    """
+    order = np.random.default_rng(seed).permutation(pack.groups.max() + 1)
+    if not 2 <= folds <= len(order) // 2:
+        raise BadInput(f"{folds} folds of {len(order)} songs: every fold needs two songs; allowed: 2 to {len(order) // 2}")
+    chunks = np.array_split(order, folds)
     others = np.concatenate([c for i, c in enumerate(chunks) if i != fold])
     num_val = max(1, round(VAL_SHARE * len(others)))
-    groups = {"test": chunks[fold], "val": others[:num_val], "train": others[num_val:]}
-    return {name: np.flatnonzero(np.isin(codes, group)) for name, group in groups.items()}
+    held = {"test": chunks[fold], "val": others[:num_val], "train": others[num_val:]}
+    return {name: np.flatnonzero(np.isin(pack.groups, part)) for name, part in held.items()}
 
 
 def pairs(pack: Pack, parts: Mapping[str, Index], needs: tuple[str, ...] = (), device: str = "cpu") -> dict[str, Pairs]:

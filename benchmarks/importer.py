@@ -10,11 +10,11 @@ all:
     segment_track     (S,) integer, optional  index into track_*; without it S = N and segment i belongs to track i
     segment_start_s   (S,) number, optional   where the segment begins in its track; needed with segment_track
     segment_s         one number, optional    length of a segment; default: the smallest step between two starts of a track,
-                                                  else 1
-    video_NAME          (S, D), (S, R), (S, R, D)   a feature of the picture, as many as you like
+                                              else 1
+    video_NAME        (S, D), (S, R), (S, R, D)   a feature of the picture, as many as you like
     music_NAME        (S, D), (S, R), (S, R, D)   a feature of the music, as many as you like
-    per_second        (M,) text, optional     names of the two-axis arrays that are (S, R): R values of one quantity, one after
-    the other
+    per_second        (M,) text, optional     names of the two-axis arrays that are (S, R): R values of one quantity, one
+                                              after the other
 
 (S, D) is one vector a segment. (S, R, D) is R vectors a segment, evenly spaced. A two-axis array is read as (S, R) when
 per_second names it; where the file has no per_second, when its second axis is the length of a segment in whole seconds (above 1).

@@ -1,8 +1,9 @@
 """From ranks to scores. Scores and tests are derived: they are computed anew from the committed ranks whenever something is
 added.
 
-Only results of the current data revision count, and of each (split, baseline, variant, seed) the newest complete one, so a table
-never mixes revisions, settings or code within one row.
+Only results of the current data revision count, and of each (split, baseline, variant) those of the newest version of settings
+and code that has a complete set of folds, so a table never mixes revisions, settings or code within one row. The table `scored`
+says which jobs that were.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ JOBS_SCHEMA = pa.schema(
     + [("num_params", pa.int64()), ("wall_s", pa.float64())]
 )
 TESTED = (("recall", 10), ("mean_rank", None))  # metrics of the paired tests; ours
+SCORED_SCHEMA = pa.schema([JOBS_SCHEMA.field(name) for name in ("key", "revision", "split")])
 CHANCE = "chance (exact)"
 
 
@@ -77,39 +79,38 @@ class Result:
 
 
 def write(run: RunFolder, revision: str) -> None:
-    """Replaces the tables scores and tests by what the committed ranks of this revision say."""
+    """Replaces the tables scores, scored and tests by what the committed ranks of this revision say."""
     found = read(run, revision)
+    used = [{name: job[name] for name in SCORED_SCHEMA.names} for result in found for job in result.jobs]
     with run.writing("score") as writer:
         writer.clear()
-        writer.commit(["scores"], {"scores": to_table(Score, [row for result in found for row in scores(result)])})
+        rows = to_table(Score, [row for result in found for row in scores(result)])
+        writer.commit(["scores"], {"scores": rows, "scored": pa.Table.from_pylist(used, schema=SCORED_SCHEMA)})
     with run.writing("compare") as writer:
         writer.clear()
         writer.commit(["tests"], {"tests": to_table(Comparison, _compare(found))})
 
 
 def read(run: RunFolder, revision: str) -> list[Result]:
-    """The newest complete result of each split, baseline, variant and seed."""
+    """The complete results of the newest version of each split, baseline and variant: one a seed."""
     jobs, ranks = run.read_table("jobs"), run.read_table("ranks")
     if jobs is None or ranks is None:
         return []
-    complete: dict[tuple[Any, ...], dict[tuple[Any, ...], dict[int | None, dict[str, Any]]]] = defaultdict(dict)
+    by_row: dict[tuple[str, ...], dict[tuple[str, ...], dict[int, list[dict[str, Any]]]]] = defaultdict(dict)
     for job in jobs.to_pylist():
         if job["revision"] == revision:
-            same = complete[job["split"], job["baseline"], job["variant"], job["seed"]]
+            versions = by_row[job["split"], job["baseline"], job["variant"]]
             version = (job["settings_hash"], job["code"])
-            same[version] = same.pop(version, {}) | {job["fold"]: job}
-    chosen = []
-    for versions in complete.values():
-        whole = [list(by_fold.values()) for by_fold in versions.values() if len(by_fold) == (_any(by_fold)["folds"] or 1)]
-        chosen += whole[-1:]
+            versions[version] = versions.pop(version, {})  # the newest stands last
+            versions[version].setdefault(job["seed"], []).append(job)
+    chosen: list[list[dict[str, Any]]] = []
+    for versions in by_row.values():
+        complete = [[fits for fits in seeds.values() if len(fits) == (fits[0]["folds"] or 1)] for seeds in versions.values()]
+        chosen += next((results for results in reversed(complete) if results), [])
     columns = {name: ranks[name].to_numpy(zero_copy_only=False) for name in RANKS_SCHEMA.names if name not in ("seed", "fold")}
     order = np.argsort(columns["key"].astype(str), kind="stable")
     keys = columns["key"].astype(str)[order]
     return [_result(group, columns, order, keys) for group in chosen]
-
-
-def _any(by_fold: dict[int | None, dict[str, Any]]) -> dict[str, Any]:
-    return next(iter(by_fold.values()))
 
 
 def _result(jobs: list[dict[str, Any]], columns: dict[str, np.ndarray], order: np.ndarray, keys: np.ndarray) -> Result:
@@ -140,7 +141,7 @@ def scores(result: Result) -> list[Score]:
             interval = stats.song_bootstrap(module.values(ranks, *arguments), result.songs[direction], aggregate=module.AGGREGATE)
             rows.append(
                 Score(
-                    **same, direction=direction, gallery_size=round(float(np.mean(ranks.num_candidates))), num_queries=len(ranks),
+                    **same, kind=kind(result), direction=direction, gallery_size=round(float(np.mean(ranks.num_candidates))), num_queries=len(ranks),
                     metric=label, value=module.score(ranks, *arguments), ci95=interval,
                     checks=tuple(sorted({c for job in result.jobs for c in job["checks"]})), num_params=first["num_params"],
                     commit=first["commit"], device=first["device"], wall_s=sum(job["wall_s"] for job in result.jobs),
@@ -183,13 +184,13 @@ def _family(
     arguments = () if cutoff is None else (cutoff,)
     label = metric if cutoff is None else f"{metric}@{cutoff}"
     values = {name: np.mean([module.values(r.ranks[direction], *arguments) for r in rs], axis=0) for name, rs in by_name.items()}
-    control = {name: _is_control(rs[0]) for name, rs in by_name.items()}
+    control = {name: kind(rs[0]) != "measured" for name, rs in by_name.items()}
 
-    def test(kind: str, first: str, second: str, other: npt.NDArray[np.float64]) -> Comparison:
+    def test(family: str, first: str, second: str, other: npt.NDArray[np.float64]) -> Comparison:
         songs = by_name[first][0].songs[direction]
         difference = float(np.mean(values[first] - other))
         p = stats.paired_permutation(values[first], other, songs)
-        return Comparison(split, direction, label, kind, first, second, difference, p, p, len(songs), len(set(songs.tolist())))
+        return Comparison(split, direction, label, family, first, second, difference, p, p, len(songs), len(set(songs.tolist())))
 
     for name, results in sorted(by_name.items()):
         if name != "chance expected":
@@ -199,7 +200,10 @@ def _family(
         yield test("pair", first, second, values[second])
 
 
-def _is_control(result: Result) -> bool:
+def kind(result: Result) -> str:
+    """Score.kind: 'chance', 'control' or 'measured'."""
     job = result.jobs[0]
+    if job["baseline"] == "chance":
+        return "chance"
     module = plugins.load("benchmarks.baselines", job["baseline"])
-    return "shuffled" in job["variant"] or bool(getattr(module, "CONTROL", False))
+    return "control" if "shuffled" in job["variant"] or getattr(module, "CONTROL", False) else "measured"

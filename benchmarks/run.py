@@ -82,7 +82,8 @@ def run_baselines(
 ) -> None:
     """Fits and scores baselines, then writes the tables scores and tests.
 
-    names: 'cca' or 'vm_net:hong'; empty means all. folds: cross-validation over songs instead of the run's split, every clip
+    names: 'cca' or 'vm_net:hong'; empty means all. seeds: fits of each baseline that draws random numbers; the others are fitted
+    once. folds: cross-validation over songs instead of the run's split, every clip
     tested once. shuffle_pairs: the control, stored as the variant 'shuffled'. settings: per baseline, values that replace the
     variants' own. A job that fails is accounted for and the others go on; the first such error is raised at the end.
     """
@@ -161,10 +162,11 @@ def _jobs(
             unusable.append((name, str(error)))
             continue
         code, main = _code(module), next(iter(module.VARIANTS))
+        fits = seeds if shuffled or getattr(module, "SEEDED", True) else 1
         for variant in [wanted] if wanted else list(module.VARIANTS):
             settings = build(module.Settings, {**asdict(module.VARIANTS[variant]), **replaced.get(name, {})}, name)
             label = variant if not shuffled else "shuffled" if variant == main else f"{variant}-shuffled"
-            for seed, fold in itertools.product(range(seeds), [None] if folds is None else range(folds)):
+            for seed, fold in itertools.product(range(fits), [None] if folds is None else range(folds)):
                 parts = (pack.revision, name, label, asdict(settings), seed, folds, fold, code)
                 key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
                 jobs.append(Job(key, name, label, settings, seed, folds, fold, shuffled, code, commit()))

@@ -40,8 +40,10 @@ def embed(model: Model, part: Pairs) -> tuple[npt.NDArray[np.float32], npt.NDArr
 
 
 def num_params(model: Model) -> int:
-    """Trainable parameters; 0 for a model that has none."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad) if isinstance(model, nn.Module) else 0
+    """Numbers that were fitted: the trainable parameters of a module, the tensors of any other model."""
+    if isinstance(model, nn.Module):
+        return sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return sum(value.numel() for value in vars(model).values() if isinstance(value, torch.Tensor))
 
 
 def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:

@@ -71,13 +71,13 @@ def _of_run(run: RunFolder, scores: Sequence[Score]) -> dict[str, Any]:
 def read_ranks(run: RunFolder, key: table.Key) -> Ranks:
     """The ranks behind one table by (baseline, variant), seeds and folds together; empty where the run has none.
 
-    Of several results for the same baseline, variant and seed the newest counts, as in the scores.
+    The table `scored` says which jobs the scores were made of; others of the same run, older or incomplete, do not count.
     """
     rows = run.read_table("ranks")
     if rows is None:
         return {}
     column = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names}
-    jobs = _newest_jobs(run, key)
+    jobs = _scored(run, key)
     right = column.get("tied_right", np.ones(rows.num_rows))
     groups: dict[tuple[str, str], list[int]] = {}
     wanted = (column["direction"] == key.direction) & np.isin(column["key"].astype(str), jobs)
@@ -91,16 +91,10 @@ def read_ranks(run: RunFolder, key: table.Key) -> Ranks:
     }
 
 
-def _newest_jobs(run: RunFolder, key: table.Key) -> list[str]:
+def _scored(run: RunFolder, key: table.Key) -> list[str]:
     """Keys of the jobs that made the table `key`."""
-    jobs = run.read_table("jobs", ["key", "revision", "split", "baseline", "variant", "seed", "settings_hash", "code"])
-    versions: dict[tuple[str, str, int], dict[tuple[str, str], list[str]]] = {}
-    for job in [] if jobs is None else jobs.to_pylist():
-        if (job["revision"], job["split"]) == (key.revision, key.split):
-            same = versions.setdefault((job["baseline"], job["variant"], job["seed"]), {})
-            version = (job["settings_hash"], job["code"])
-            same[version] = [*same.pop(version, []), job["key"]]
-    return [name for same in versions.values() for name in list(same.values())[-1]]
+    rows = run.read_table("scored")
+    return [] if rows is None else [r["key"] for r in rows.to_pylist() if (r["revision"], r["split"]) == (key.revision, key.split)]
 
 
 def read_tests(run: RunFolder, key: table.Key) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ def nice_step(top: float, steps: int = 5) -> float:
 
 def intervals(table: Table, metric: str = HEADLINE) -> Markup:
     """One line a row: mean and 95 % interval of a recall, chance as a line through all. Of long tables the first rows."""
-    rows = [*table.group(CHANCE)[:2], *table.group(MEASURED)[:16], *table.group(CONTROL)[:4]]
+    rows = [*table.group(CHANCE), *table.group(MEASURED)[:16], *table.group(CONTROL)[:4]]
     rows = [row for row in rows if metric in row.cells and row.cells[metric].value is not None]
     if not rows:
         return Markup("")

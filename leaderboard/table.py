@@ -14,10 +14,9 @@ from statistics import fmean, stdev
 from svmbench.errors import BadScores
 from svmbench.records import V2M, Score
 
-CHANCE, MEASURED, CONTROL = "chance", "measured", "control"
+CHANCE, MEASURED, CONTROL = GROUPS = ("chance", "measured", "control")  # Score.kind
 METRICS = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank", "mean_rank", "mrr")
 LOWER_IS_BETTER = {"median_rank", "mean_rank"}
-ONE_SIDED = {"mean_embedding"}  # baselines that rank without looking at the query: controls too
 HEADLINE = "recall@10"  # of charts and of the order of rows; ours
 
 
@@ -50,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of a table. wall_s: mean over seeds, seconds. checks: failed integrity checks of any seed."""
+    """One line of a table. group: the Score.kind of its scores. wall_s: mean over seeds, seconds. checks: failed integrity checks of any seed."""
 
     group: str
     baseline: str
@@ -72,10 +71,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows that may be compared, chance first, then by falling Recall@10, controls last.
-
-    The first chance row is the exact expectation where the run has one; a single random draw comes after it.
-    """
+    """Rows that may be compared, chance first, then by falling Recall@10, controls last."""
 
     key: Key
     metrics: tuple[str, ...]
@@ -107,6 +103,8 @@ def tables(scores: Iterable[Score]) -> list[Table]:
 def _check(score: Score) -> None:
     numbers = [n for n in (score.value, *(score.ci95 or ())) if n is not None]
     name = f"{score.metric} of {score.baseline} (seed {score.seed})"
+    if score.kind not in GROUPS:
+        raise BadScores(f"{name} is of the kind {score.kind!r}; allowed: {', '.join(GROUPS)}; run that baseline again")
     if not all(math.isfinite(n) for n in numbers):
         raise BadScores(f"{name} is not a finite number; run that baseline again")
     if score.metric.startswith("recall@") and not all(-1e-9 <= n <= 1 + 1e-9 for n in numbers):
@@ -116,7 +114,7 @@ def _check(score: Score) -> None:
 def _table(key: Key, scores: list[Score]) -> Table:
     by_row: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
-        by_row.setdefault((_group(score), score.baseline, score.variant, score.settings_hash), []).append(score)
+        by_row.setdefault((score.kind, score.baseline, score.variant, score.settings_hash), []).append(score)
     present = {score.metric for score in scores}
     metrics = (*(m for m in METRICS if m in present), *sorted(present - set(METRICS)))
     rows = [_row(group, found, metrics) for (group, *_), found in by_row.items()]
@@ -124,14 +122,8 @@ def _table(key: Key, scores: list[Score]) -> Table:
     return Table(key=key, metrics=metrics, rows=tuple(_marked(rows, metrics)))
 
 
-def _group(score: Score) -> str:
-    if score.baseline == "chance":
-        return CHANCE
-    return CONTROL if "shuffled" in score.variant or score.baseline in ONE_SIDED else MEASURED
-
-
-def _place(row: Row) -> tuple[int, bool, float, str]:
-    return (CHANCE, MEASURED, CONTROL).index(row.group), row.variant == "random", -_headline(row), row.name
+def _place(row: Row) -> tuple[int, float, str]:
+    return GROUPS.index(row.group), -_headline(row), row.name
 
 
 def _headline(row: Row) -> float:

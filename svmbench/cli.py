@@ -100,8 +100,7 @@ def demo(
         from svmbench.progress import Progress
 
         progress = Progress(quiet=as_json)
-        page, run = jobs.demo_job(out, media, posts, jobs.Where(local=local), progress, fresh=fresh)
-        _close(progress, as_json, run=run.path, leaderboard=page)
+        _close(progress, as_json, **jobs.demo_job(out, media, posts, jobs.Where(local=local), progress, fresh=fresh))
 
 
 @app.command(epilog="Example:  svmbench crawl svm_10k --out runs/svm_10k")

@@ -140,6 +140,7 @@ class Score:
     """One cell of the leaderboard. `value` is None where the metric is not defined; ci95 is (low, high) or None.
 
     metric: the metric's file name, with its cut-off where it has one: 'recall@10', 'median_rank'. Recalls are shares in [0, 1].
+    kind: 'chance', 'control' where the row cannot know the pairing of video and music by design, else 'measured'.
     split: 'test', or '10-fold' where every clip was tested once in its own fold; then num_queries counts all folds,
     gallery_size is the mean of the folds' galleries, rounded, and wall_s their sum. ci95: over songs drawn with replacement.
     checks: integrity checks that failed, empty when all passed. num_params: numbers that the training part decided (weights,
@@ -152,6 +153,7 @@ class Score:
     direction: str
     gallery_size: int
     num_queries: int
+    kind: str
     baseline: str
     variant: str
     settings_hash: str

@@ -7,6 +7,8 @@ A baseline module has
     NEEDS             names of the features that it takes; empty: all features of the run
     fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> Model
 and may have
+    SEEDED = False    it draws no random numbers: it is fitted once, however many seeds are asked for (but each shuffling of the
+                      training pairs is another)
     CONTROL = True    it knows nothing by design: shuffling its training pairs would change nothing
     BY_DESIGN         names of integrity checks whose failure is the point of this baseline; they do not mark its rows
 

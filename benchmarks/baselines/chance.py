@@ -15,6 +15,7 @@ from svmbench.settings import setting
 
 NEEDS: tuple[str, ...] = ()
 CONTROL = True
+SEEDED = False
 BY_DESIGN = ("ties", "collapse")
 
 

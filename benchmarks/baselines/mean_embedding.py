@@ -15,6 +15,7 @@ from benchmarks.data import Pairs
 
 NEEDS: tuple[str, ...] = ()
 CONTROL = True
+SEEDED = False
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,7 @@ class Composer:
 
 def _folder(source: Path, words: tuple[str, ...], likes_min: int, cache: Path, fleet: Fleet, progress: Progress) -> Path:
     source = source.expanduser().resolve()
-    if not source.is_dir():
-        raise BadInput(f"media folder {source} does not exist; name a folder of video or audio files with --media")
-    files = sorted(p for p in source.rglob("*") if p.suffix.lower().lstrip(".") in MEDIA and p.is_file() and p.name[0] != ".")
-    if not files:
-        raise BadInput(f"media folder {source} has no video or audio files ({', '.join(MEDIA)})")
+    files = _media_files(source)
     names = [p.relative_to(source).as_posix() for p in files]
     stats = [(n, p.stat().st_size, p.stat().st_mtime_ns) for n, p in zip(names, files, strict=True)]
     folder = cache / _key([str(source), words, likes_min, stats])
@@ -105,6 +101,29 @@ def _folder(source: Path, words: tuple[str, ...], likes_min: int, cache: Path, f
             _finish(folder, listings, [])
         stage.add(kept=len(files))
     return folder
+
+
+def posts_of(source: Path) -> dict[str, str]:
+    """post_id -> path below the folder, of every file that a catalogue of this folder lists."""
+    source = source.expanduser().resolve()
+    names = [p.relative_to(source).as_posix() for p in _media_files(source)]
+    return {_invented(name)[2]: name for name in names}
+
+
+def _media_files(source: Path) -> list[Path]:
+    if not source.is_dir():
+        raise BadInput(f"media folder {source} does not exist; name a folder of video or audio files with --media")
+    files = sorted(p for p in source.rglob("*") if p.suffix.lower().lstrip(".") in MEDIA and p.is_file() and p.name[0] != ".")
+    if not files:
+        raise BadInput(f"media folder {source} has no video or audio files ({', '.join(MEDIA)})")
+    return files
+
+
+def _invented(name: str) -> tuple[np.random.Generator, int, str]:
+    """What follows from a file's path below the folder: a generator, the time of the post, and its id."""
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]))
+    created = int(rng.integers(1_640_000_000, 1_760_000_000))
+    return rng, created, str(created << 32 | int(rng.integers(1 << 32)))
 
 
 def _probed(fleet: Fleet, files: list[Path]) -> Iterator[tuple[Path, tuple[float, int, int]]]:
@@ -132,9 +151,7 @@ class Prober:
 
 def _listing(name: str, path: Path, probe: tuple[float, int, int], word: str, likes_min: int) -> Listing:
     """A file as a post of the platform; all that is invented follows from its path below the folder."""
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]))
-    created = int(rng.integers(1_640_000_000, 1_760_000_000))
-    post_id = str(created << 32 | int(rng.integers(1 << 32)))
+    rng, created, post_id = _invented(name)
     duration_s, width_px, height_px = probe
     caption = os.fsencode(path.stem).decode(errors="replace")
     return Listing(
