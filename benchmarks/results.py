@@ -141,7 +141,8 @@ def scores(result: Result) -> list[Score]:
             interval = stats.song_bootstrap(module.values(ranks, *arguments), result.songs[direction], aggregate=module.AGGREGATE)
             rows.append(
                 Score(
-                    **same, kind=kind(result), direction=direction, gallery_size=round(float(np.mean(ranks.num_candidates))), num_queries=len(ranks),
+                    **same, kind=kind(result), direction=direction, num_queries=len(ranks),
+                    gallery_size=round(float(np.mean(ranks.num_candidates))),
                     metric=label, value=module.score(ranks, *arguments), ci95=interval,
                     checks=tuple(sorted({c for job in result.jobs for c in job["checks"]})), num_params=first["num_params"],
                     commit=first["commit"], device=first["device"], wall_s=sum(job["wall_s"] for job in result.jobs),

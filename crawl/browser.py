@@ -22,8 +22,8 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-from crawl import guard
 from crawl.access import Access
+from svmbench import guard
 from svmbench.errors import MissingExtra
 
 PAGE_S = 30.0  # ours: a page that has not loaded by then is given up
@@ -157,10 +157,9 @@ def browser(access: Access, mark: str) -> Iterator[Browser]:
     """Starts a browser and ends it, with all of its processes. mark tells the browsers of a run from others, for `sweep`."""
     chromium, chromedriver = find_programs()
     folder = Path(tempfile.mkdtemp(prefix=f"svmbench-{mark}-"))  # the driver makes the profile in it
-    own_mark = f"{mark}/{folder.name}"
-    env = {**os.environ, "TMPDIR": str(folder), guard.MARK: own_mark}
-    service = Service(chromedriver, env=env, popen_kw={"start_new_session": True})  # ctrl-C is for the crawl, which then ends it
-    with guard.guarded(own_mark, folder):
+    with guard.guarded(f"{mark}/{folder.name}", folder) as env:
+        # A session of its own: ctrl-C is for the crawl, which then ends it.
+        service = Service(chromedriver, env={**env, "TMPDIR": str(folder)}, popen_kw={"start_new_session": True})
         try:
             driver = webdriver.Chrome(options=_options(chromium, access), service=service)
         except (WebDriverException, OSError) as error:

@@ -41,7 +41,6 @@ BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; double
 BACKOFF_MAX_S = 600.0  # ours
 # Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
 FORMAT = "b[vcodec!=none][acodec!=none]/bv*"
-_STORING = threading.Lock()  # two threads of one process may bring the same content
 
 
 class _Quiet:
@@ -186,8 +185,7 @@ class Fetcher:
             with self._failures(), disk_errors(folder):
                 done = self._downloader().process_ie_result(dict(info), download=True)
             path = Path(done["requested_downloads"][0]["filepath"])
-            with _STORING:
-                return self._run.add_media(path, move=True)
+            return self._run.add_media(path, move=True)
         finally:
             for left in folder.iterdir():
                 left.unlink(missing_ok=True)
@@ -198,7 +196,9 @@ class Fetcher:
             yield
         except (YoutubeDLError, ConnectionError, TimeoutError) as error:
             if os.strerror(errno.ENOSPC) in str(error):
-                raise StorageError(f"the disk that holds {self._run.path} is full; free some space and run it again") from error
+                raise StorageError(
+                    f"the disk that holds {self._run.path} is full; free some space and run the same command again"
+                ) from error
             raise DownloadFailed(self._platform.classify(error)) from error
 
     def _failed(self, job: Job, failure: Failure) -> None:

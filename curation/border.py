@@ -46,7 +46,8 @@ CONTRADICTED = 0.1  # a border that more than this share of the frames speaks ag
 class Border:
     """box: the picture inside. kind: 'none', 'letterbox' (above and below), 'pillarbox' (left and right) or 'windowbox' (both).
 
-    confidence in [0, 1]: share of the frames with contrast that agree on the box; for 'none' the share that show no border.
+    confidence in [0, 1]: share of the frames with contrast that agree on the box; for 'none' the share that show no border, and 0
+    where a border was found that other frames speak against.
     """
 
     box: Box

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,15 @@ from svmbench.records import Clip, Drop
 FOLDER = Path(__file__).parent
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**12, "1M<n<10M"))
 WHAT = {
-    "metadata": "song, search words, size, border and every measure of the filters",
+    "metadata": "song, search words, stretch of the post, size, border, and every measure of the filters",
     "splits": "which clip is in which part",
     "ids": "the platform's own ids",
+}
+MEASURED = {  # what curation.clip_job measures besides the filters
+    "duration_s": "Length of the clip in seconds.",
+    "audio_s": "Length of its sound in seconds.",
+    "border_confidence": "Share of the looked-at frames that agree on the border, or on there being none.",
+    "truncated": "1 where the file ends before its own header says.",
 }
 
 
@@ -97,8 +105,28 @@ def account(posts: Iterable[str], drops: Iterable[Drop], clips: Iterable[str], p
     )
 
 
+@lru_cache
+def plugin_texts(kind: str) -> dict[str, str]:
+    """What the plug-ins of curation/KIND say of themselves: NAME -> first sentence of its docstring; of a filter also its
+    measure's name. Read without importing them: whoever publishes need not have what they need.
+    """
+    found = {}
+    for path in sorted((FOLDER / kind).glob("[!_]*.py")):
+        module = ast.parse(path.read_text())
+        text = re.split(r"(?<=\.)\s", " ".join((ast.get_docstring(module) or "").split()))[0]
+        found[path.stem] = text
+        for node in module.body:
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Constant)
+                and "NAME_OF_MEASURE" in ast.unparse(node.targets[0])
+            ):
+                found[str(node.value.value)] = text
+    return found
+
+
 def statistics(clips: Iterable[Clip]) -> list[dict[str, Any]]:
-    """Quantiles of the duration and of every measure over the clips that have it."""
+    """Quantiles of the duration and of every measure over the clips that have it, and what the measure is."""
     values: dict[str, list[float]] = {}
     for clip in clips:
         for name, value in {"duration_s": clip.end_s - clip.start_s, **clip.measures}.items():
@@ -107,7 +135,9 @@ def statistics(clips: Iterable[Clip]) -> list[dict[str, Any]]:
     rows = []
     for name, numbers in sorted(values.items(), key=lambda item: (item[0] != "duration_s", item[0])):
         low, median, high = np.quantile(numbers, [0.05, 0.5, 0.95])
-        rows.append({"name": name, "count": len(numbers), "low": float(low), "median": float(median), "high": float(high)})
+        what = MEASURED.get(name) or plugin_texts("filters").get(name, "")
+        numbers_of = {"count": len(numbers), "low": float(low), "median": float(median), "high": float(high)}
+        rows.append({"name": name, "what": what, **numbers_of})
     return rows
 
 
@@ -145,20 +175,25 @@ def render(recipe: Recipe, facts: Facts) -> dict[str, str]:
     values = {
         "title": recipe.publish.title, "about": recipe.about, "version": facts.version, "svmbench": __version__,
         "name": recipe.name, "parts": facts.parts, "search": recipe.search, "robots": robots.replace("obey", "followed"),
-        "clip": recipe.clip, "borders": recipe.borders.method, "filters": facts.filters, "account": facts.account,
-        "warnings": facts.warnings, "grouped_by": facts.grouped_by, "statistics": statistics(facts.clips), "songs": len(songs),
+        "clip": recipe.clip, "borders": recipe.borders.method, "filters": facts.filters,
+        "texts": plugin_texts("filters"), "account": facts.account, "warnings": facts.warnings, "grouped_by": facts.grouped_by,
+        "statistics": statistics(facts.clips), "songs": len(songs),
         "clips": len(facts.clips), "largest_song": max(songs.values()), "captions": recipe.publish.captions,
         "license": recipe.publish.license_features, "contact": recipe.publish.contact,
     }  # fmt: skip
     cards = {}
     for name, shown in (("card.md", facts.configs[:-1]), ("ids_card.md", facts.configs[-1:])):
         rows = [
-            {**asdict(config), "what": WHAT.get(config.name, f"the feature {config.name.removeprefix('features_')}")}
+            {**asdict(config), "what": WHAT.get(config.name) or _feature_text(config.name.removeprefix("features_"))}
             for config in shown
         ]
         yaml_head = head(recipe, shown, len(facts.clips), ids=name == "ids_card.md")
         cards[name] = _environment().get_template(name).render(values, configs=rows, yaml=yaml_head)
     return cards
+
+
+def _feature_text(name: str) -> str:
+    return plugin_texts("features").get(name, f"The feature {name}, as it was imported.")
 
 
 def _environment() -> jinja2.Environment:

@@ -94,7 +94,9 @@ def read_ranks(run: RunFolder, key: table.Key) -> Ranks:
 def _scored(run: RunFolder, key: table.Key) -> list[str]:
     """Keys of the jobs that made the table `key`."""
     rows = run.read_table("scored")
-    return [] if rows is None else [r["key"] for r in rows.to_pylist() if (r["revision"], r["split"]) == (key.revision, key.split)]
+    return (
+        [] if rows is None else [r["key"] for r in rows.to_pylist() if (r["revision"], r["split"]) == (key.revision, key.split)]
+    )
 
 
 def read_tests(run: RunFolder, key: table.Key) -> list[dict[str, Any]]:

@@ -49,7 +49,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of a table. group: the Score.kind of its scores. wall_s: mean over seeds, seconds. checks: failed integrity checks of any seed."""
+    """One line of a table. group: the Score.kind of its scores. wall_s: mean over seeds, seconds.
+
+    checks: failed integrity checks of any seed.
+    """
 
     group: str
     baseline: str

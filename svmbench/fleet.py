@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_futures
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from svmbench.errors import BadInput, MissingExtra
@@ -144,7 +145,10 @@ class Fleet:
         began = time.monotonic()
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("SPT_NOENV", "1")  # Ray's titles of processes would overwrite the guard's mark
         import ray
+
+        from svmbench import guard
 
         if self.address and self.address != "auto":
             _require_answer(self.address)
@@ -154,6 +158,10 @@ class Fleet:
         )
         if self.gpus and not self.address:
             options["num_gpus"] = self.gpus
+        if not self.address:
+            mark = f"ray-{uuid.uuid4().hex}"  # on all that Ray starts now, and so on what these start
+            self._stack.enter_context(guard.guarded(mark, Path(empty)))
+            os.environ[guard.MARK] = mark
         try:
             ray.init(
                 address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": empty},
@@ -161,6 +169,8 @@ class Fleet:
             )  # fmt: skip
         except (ConnectionError, ValueError) as error:
             raise BadInput(f"no Ray cluster answers at {self.address}: {' '.join(str(error).split())[:160]}") from error
+        finally:
+            os.environ.pop(guard.MARK, None)
         if self.address:
             self.num_cpus = int(ray.cluster_resources().get("CPU", 1))
         self._stack.callback(ray.shutdown)

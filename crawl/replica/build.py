@@ -31,6 +31,7 @@ MEDIA = (
     "wav", "mp3", "m4a", "aac", "flac", "opus", "wma",
 )  # fmt: skip
 # What looks like media by its name. A broken file is listed all the same, and fails where a real one would.
+OTHERS_SHOWN = 5  # names of other files in one note; ours
 
 
 def catalogue(settings: Replica, words: tuple[str, ...], likes_min: int, cache: Path, fleet: Fleet, progress: Progress) -> Path:
@@ -90,6 +91,8 @@ def _folder(source: Path, words: tuple[str, ...], likes_min: int, cache: Path, f
     folder = cache / _key([str(source), words, likes_min, stats])
     with _alone(folder), progress.stage("list files", total=len(files), unit="files") as stage:
         stage.summary.seen = len(files)
+        if others := _others(source, files):
+            stage.summary.notes.append(others)
         if not _complete(folder):
             probes = dict(_probed(fleet, files))
             listings = [
@@ -104,16 +107,16 @@ def _folder(source: Path, words: tuple[str, ...], likes_min: int, cache: Path, f
 
 
 def posts_of(source: Path) -> dict[str, str]:
-    """post_id -> path below the folder, of every file that a catalogue of this folder lists."""
+    """post_id -> path below the folder, of every file that a catalogue of this folder lists; as text that can be written."""
     source = source.expanduser().resolve()
     names = [p.relative_to(source).as_posix() for p in _media_files(source)]
-    return {_invented(name)[2]: name for name in names}
+    return {_invented(name)[2]: os.fsencode(name).decode(errors="backslashreplace") for name in names}
 
 
 def _media_files(source: Path) -> list[Path]:
     if not source.is_dir():
         raise BadInput(f"media folder {source} does not exist; name a folder of video or audio files with --media")
-    files = sorted(p for p in source.rglob("*") if p.suffix.lower().lstrip(".") in MEDIA and p.is_file() and p.name[0] != ".")
+    files = sorted(p for p in source.rglob("*") if _named_media(p) and p.is_file())
     if not files:
         raise BadInput(f"media folder {source} has no video or audio files ({', '.join(MEDIA)})")
     return files
@@ -124,6 +127,17 @@ def _invented(name: str) -> tuple[np.random.Generator, int, str]:
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]))
     created = int(rng.integers(1_640_000_000, 1_760_000_000))
     return rng, created, str(created << 32 | int(rng.integers(1 << 32)))
+
+
+def _others(source: Path, taken: list[Path]) -> str:
+    """What else lies in the folder and is not listed, for the user to see that nothing was overlooked."""
+    others = sorted(p.name for p in {*source.rglob("*")}.difference(taken) if p.is_symlink() or not p.is_dir() or _named_media(p))
+    shown = ", ".join(ascii(name) for name in others[:OTHERS_SHOWN]) + (", ..." if len(others) > OTHERS_SHOWN else "")
+    return f"{len(others)} not listed, being no files with a media name: {shown}" if others else ""
+
+
+def _named_media(path: Path) -> bool:
+    return path.suffix.lower().lstrip(".") in MEDIA and path.name[0] != "."
 
 
 def _probed(fleet: Fleet, files: list[Path]) -> Iterator[tuple[Path, tuple[float, int, int]]]:

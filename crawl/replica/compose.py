@@ -32,7 +32,7 @@ from crawl.replica import invent, music, picture, sounds, staging, voice
 from crawl.replica.catalogue import FATES, Listing
 from crawl.replica.picture import Layout, Scene
 
-VERSION = 2  # of everything that is composed: a new one makes old catalogues be composed anew
+VERSION = 3  # of everything that is composed: a new one makes old catalogues be composed anew
 POSTS_A_SONG = 2.1
 SHARE_FAILING, SHARE_BELOW, SHARE_STILL, SHARE_REPEATED = 0.08, 0.20, 0.03, 0.05
 KINDS = {"voice_over": 0.07, "voice": 0.02, "ambience": 0.06, "mute": 0.04}  # the rest is music

@@ -123,10 +123,11 @@ def _share(thing: Thing, box: Box) -> float:
     return 3.1416 * thing.radius**2 * box.height_px / box.width_px
 
 
-def paint(scenes: tuple[Scene, ...], layout: Layout, fps: float, beats: list[float]) -> Iterator[np.ndarray]:
-    """The frames as uint8 NV12 (3/2 H, W). The same array is painted again for each frame: use it before asking for the next."""
-    frame, box = np.empty((layout.height_px * 3 // 2, layout.width_px), np.uint8), layout.box
-    luma, colour = frame[: layout.height_px], frame[layout.height_px :].reshape(layout.height_px // 2, layout.width_px // 2, 2)
+def paint(
+    scenes: tuple[Scene, ...], layout: Layout, fps: float, beats: list[float], luma: np.ndarray, chroma: np.ndarray
+) -> Iterator[int]:
+    """Paints each frame into the planes of an NV12 picture, luma (H, W) and chroma (H / 2, W), and then yields its number."""
+    colour, box = chroma.reshape(layout.height_px // 2, layout.width_px // 2, 2), layout.box
     _surround(luma, colour, layout)
     right, bottom = box.left_px + box.width_px, box.top_px + box.height_px
     luma_box = luma[box.top_px : bottom, box.left_px : right]
@@ -141,7 +142,7 @@ def paint(scenes: tuple[Scene, ...], layout: Layout, fps: float, beats: list[flo
             _warp(tones, half, pairs_box, cv2.INTER_NEAREST)
             for thing in scene.things:
                 _draw(thing, number / fps, luma_box, colour_box)
-            yield frame
+            yield scene.first + number
 
 
 def _warp(source: np.ndarray, view: np.ndarray, target: np.ndarray, how: int) -> None:

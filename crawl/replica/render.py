@@ -28,16 +28,24 @@ def render(plan: Plan, path: Path) -> None:
             layout = "mono" if plan.channels == 1 else "stereo"
             audio = container.add_stream("aac", rate=plan.hz, layout=layout, options={"aac_coder": "fast"})
             audio.bit_rate = 64_000 * plan.channels
-        painted = picture.paint(content.scenes, plan.layout, content.fps, list(content.beats_s))
-        for number, image in enumerate(painted):
+        frame, luma, chroma = _canvas(plan.layout)
+        painted = picture.paint(content.scenes, plan.layout, content.fps, list(content.beats_s), luma, chroma)
+        for number in painted:
             if audio is not None and sound is not None and number % content.fps == 0:
                 _encode_second(container, audio, sound, number // content.fps, plan.hz)
-            frame = av.VideoFrame.from_numpy_buffer(image, format="nv12")  # the encoder has read it when it comes back
             frame.pts = number
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
         if audio is not None:
             container.mux(audio.encode(None))
+
+
+def _canvas(layout: picture.Layout) -> tuple[av.VideoFrame, np.ndarray, np.ndarray]:
+    """One NV12 frame for all pictures, for the encoder copies what it keeps, and its planes: luma (H, W), chroma (H / 2, W)."""
+    frame = av.VideoFrame(layout.width_px, layout.height_px, "nv12")
+    planes: Any = frame.planes
+    luma, chroma = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:, : layout.width_px] for p in planes)
+    return frame, luma, chroma
 
 
 def _encode_second(container: Any, stream: Any, sound: np.ndarray, second: int, hz: int) -> None:

@@ -6,7 +6,8 @@ from functools import cache
 
 import numpy as np
 
-TABLE = 2048  # samples in one cycle of a wave table
+TABLE = 2048  # samples in one cycle of a wave table, a power of two
+FADE_S = 5.0  # longer than any note
 AMBIENCES = ("wind", "rain", "crowd", "waves")
 
 # Share of each harmonic k = 1, 2, ...; attack and decay in seconds (decay 0: held until the note ends).
@@ -34,15 +35,22 @@ def add(sound: np.ndarray, one: np.ndarray, at: int, gain: float) -> None:
 def note(timbre: str, pitch_hz: float, length_s: float, hz: int, brightness: float) -> np.ndarray:
     """A note: a bright wave table that fades into a dull one. brightness in [0, 1] sets the number of harmonics."""
     _, attack_s, decay_s = _TIMBRES[timbre]
-    time_s = np.arange(round((length_s + 0.05) * hz), dtype=np.float32) / np.float32(hz)
+    count = round((length_s + 0.05) * hz)
+    time_s = np.arange(count, dtype=np.float32) / np.float32(hz)
     harmonics = max(2, min(int(3 + 25 * brightness), int(9000 / pitch_hz)))
-    index = np.mod(time_s.astype(np.float64) * pitch_hz * TABLE, TABLE).astype(np.int32)
+    turns = np.arange(count, dtype=np.uint32) * np.uint32(round(pitch_hz / hz * 2**32))  # of the wave; whole ones fall off
+    index = turns >> np.uint32(32 - TABLE.bit_length() + 1)
     bright, dull = _table(timbre, harmonics)[index], _table(timbre, 2)[index]
-    fade = np.exp(-time_s * np.float32(6.0))
-    envelope = np.minimum(time_s / np.float32(attack_s), 1) * np.clip((length_s + 0.05 - time_s) / 0.05, 0, 1)
+    envelope = np.minimum(time_s / np.float32(attack_s), 1) * np.clip((length_s + 0.05 - time_s) * np.float32(20), 0, 1)
     if decay_s:
-        envelope *= np.exp(-time_s / np.float32(decay_s))
-    return ((dull + fade * (bright - dull)) * envelope).astype(np.float32)
+        envelope *= _fade(hz, decay_s)[:count]
+    return (dull + _fade(hz, 1 / 6)[:count] * (bright - dull)) * envelope
+
+
+@cache
+def _fade(hz: int, decay_s: float) -> np.ndarray:
+    """exp(-t / decay_s) over FADE_S, float32."""
+    return np.exp(-np.arange(round(FADE_S * hz), dtype=np.float32) / np.float32(hz * decay_s))
 
 
 @cache

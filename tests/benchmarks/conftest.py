@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,16 @@ from svmbench.store import RunFolder
 BOX = Box(left_px=0, top_px=0, width_px=8, height_px=8)
 
 
-def clip(clip_id: str, song_id: str) -> Clip:
+def clip(clip_id: str, song_id: str, media: str) -> Clip:
     return Clip(
         clip_id=clip_id, post_id=clip_id, song_id=song_id, start_s=0.0, end_s=5.0, fps=25.0, width_px=8, height_px=8,
-        box=BOX, media="",
+        box=BOX, media=media,
     )  # fmt: skip
 
 
-def make_run(path: Path, *, songs: int = 60, signal: float = 2.0, seed: int = 0, split: bool = True) -> RunFolder:
+def make_run(
+    path: Path, *, songs: int = 60, signal: float = 2.0, seed: int = 0, split: bool = True, media: Mapping[str, str] | None = None
+) -> RunFolder:
     """One to three clips a song; a clip's video (5 steps of 12 values) and music (one step of 10) share four hidden values."""
     rng = np.random.default_rng(seed)
     run = RunFolder.create(path)
@@ -30,7 +32,8 @@ def make_run(path: Path, *, songs: int = 60, signal: float = 2.0, seed: int = 0,
     for song in range(songs):
         cause = rng.normal(size=4)
         for number in range(1 + song % 3):
-            clips.append(clip(f"c{song:03d}-{number}", f"s{song:03d}"))
+            clip_id = f"c{song:03d}-{number}"
+            clips.append(clip(clip_id, f"s{song:03d}", (media or {}).get(clip_id, "")))
             steps = signal * cause @ to_video + rng.normal(size=(5, 12))
             video.append((clips[-1].clip_id, Features(values_TD=steps.astype(np.float32), hop_s=1.0)))
             heard = signal * cause @ to_music + rng.normal(size=(1, 10))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.checks import Evidence
+from benchmarks.checks import Evidence, collapse
 from benchmarks.data import Pairs
 from benchmarks.ranking import retrieve
 from benchmarks.towers import embed
@@ -150,3 +150,15 @@ def test_the_positional_cheat_would_have_scored() -> None:
 
 def test_every_check_has_a_cheat() -> None:
     assert {name for name, _ in CHEATS} == set(plugins.names("benchmarks.checks"))
+
+
+def test_a_narrow_cone_is_a_collapse_although_its_rank_is_full() -> None:
+    """All items point nearly one way and differ in every direction by a little."""
+    noise = np.random.default_rng(0).normal(size=(NUM, 16)).astype(np.float32)
+    cone = 0.01 * noise + np.eye(16, dtype=np.float32)[0]
+    pairs = Pairs(torch.zeros(NUM, 12), torch.zeros(NUM, 10), torch.arange(NUM))
+    wide, narrow = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (noise, cone))
+    for video, passed in ((wide, True), (narrow, False)):
+        finding = collapse.check(Evidence(Honest(), pairs, video, wide, {}))
+        assert finding.value > 10
+        assert finding.passed == passed

@@ -30,6 +30,7 @@ def test_a_pack_holds_what_the_tables_hold(toy: RunFolder) -> None:
     assert pack.vectors("sound").shape == (120, 10)
     assert pack.steps("look", 3).shape == (5, 12)
     assert np.allclose(pack.steps("look", 3).mean(axis=0), pack.vectors("look")[3, :12], atol=1e-6)
+    assert pack.groups.tolist() == pack.song_codes().tolist(), "without media files the songs are the groups"
     assert make_pack(toy).revision == pack.revision
     assert len(list((toy.path / "features").iterdir())) == 1
 
@@ -71,6 +72,19 @@ def test_folds_test_every_song_once_and_never_share_one(toy: RunFolder) -> None:
         assert len(set.union(*groups)) == sum(map(len, groups))
         tested += parts["test"].tolist()
     assert sorted(tested) == list(range(120))
+
+
+def test_folds_and_parts_keep_one_media_file_together(tmp_path: Path, toy_maker: Callable[..., RunFolder]) -> None:
+    """Songs s000 and s001 have one file, s001 and s002 another: three songs that no fold may part."""
+    files = {"c000-0": "f", "c001-0": "f", "c001-1": "g", "c002-0": "g"}
+    pack = make_pack(toy_maker(tmp_path / "run", media=files, split=False))
+    assert pack.groups.max() + 1 == 58
+    for fold in range(7):
+        for index in fold_parts(pack, 7, fold).values():
+            held = {pack.song_ids[i] for i in index}
+            assert {"s000", "s001", "s002"} & held in (set(), {"s000", "s001", "s002"})
+    with pytest.raises(Leak, match="media file f stands in both 'train' and 'test'"):
+        make_pack(toy_maker(tmp_path / "leaky", media={"c000-0": "f", "c059-0": "f"}))
 
 
 def test_tasks_have_ids_that_can_never_be_equal_and_positives_of_the_song(toy: RunFolder) -> None:

@@ -14,10 +14,11 @@ import torch
 
 from benchmarks import results
 from benchmarks import run as bench
-from benchmarks.baselines import mvbind
-from benchmarks.data import make_pack
+from benchmarks.baselines import cca, mvbind
+from benchmarks.data import fold_parts, make_pack, split_parts
 from benchmarks.importer import import_features
 from benchmarks.run import FAKE_GPUS, run_baselines
+from benchmarks.stats import song_bootstrap
 from svmbench import plugins
 from svmbench.errors import BadInput, BadScores, BadSettings, UnknownName
 from svmbench.fleet import Fleet
@@ -29,6 +30,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "vm_net": {"music_hidden_1": 32, "music_hidden_2": 32, "video_hidden": 32, "dim": 16, "epochs": 5},
     "mvbind": {"hidden": 32, "dim": 16, "epochs": 20, "lr": 1e-2},
 }
+
+
+MVBIND_AGAINST_CHANCE = ("mvbind default", "chance", "video_to_music", "mean_rank")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +86,10 @@ def test_scores_are_those_of_the_committed_ranks(toy: RunFolder, local: Fleet) -
     own = [r for r in ranks.to_pylist() if r["direction"] == "video_to_music"]
     assert len({r["query_id"] for r in own}) == len(own) == 30
     assert values(toy, "recall@1")["test", "cca", "default", 0] == np.mean([r["better"] < 1 for r in own])
+    hits, songs = [float(r["better"] < 1) for r in own], [r["song_id"] for r in own]
+    (score,) = [r for r in toy.read(Score, "scores") if (r.metric, r.direction) == ("recall@1", "video_to_music")]
+    assert len(set(songs)) == 15
+    assert score.ci95 == song_bootstrap(hits, songs, aggregate="mean"), "songs are resampled, not queries"
 
 
 def test_folds_are_pooled_and_the_control_falls_to_chance(
@@ -139,13 +147,106 @@ def one_by_one(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> 
         yield item, worker.run(item)
 
 
-def test_changed_settings_replace_the_row_and_nothing_is_mixed(toy: RunFolder, local: Fleet) -> None:
-    go(toy, local, names=("cca",))
-    go(toy, local, names=("cca",), settings={"cca": {"components": 2}})
+@pytest.mark.parametrize("folds", [None, 3])
+def test_a_baseline_is_handed_train_and_val_and_nothing_of_test(
+    toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch, folds: int | None
+) -> None:
+    handed: list[tuple[Any, Any]] = []
+    honest = cca.fit
+
+    def watched(train: Any, val: Any, settings: Any, seed: int) -> Any:
+        handed.append((train, val))
+        return honest(train, val, settings, seed)
+
+    monkeypatch.setattr(cca, "fit", watched)
+    go(toy, SimpleNamespace(**vars(local), map=one_by_one), names=("cca",), folds=folds)  # type: ignore[arg-type]
+    pack = make_pack(toy)
+    assert len(handed) == (folds or 1)
+    for fold, (train, val) in enumerate(handed):
+        parts = split_parts(pack) if folds is None else fold_parts(pack, folds, fold)
+        for given, index in ((train, parts["train"]), (val, parts["val"])):
+            assert given.song_B.tolist() == pack.song_codes()[index].tolist()
+        assert not set(train.song_B.tolist() + val.song_B.tolist()) & set(pack.song_codes()[parts["test"]].tolist())
+
+
+def test_what_draws_no_random_numbers_is_fitted_once(toy: RunFolder, local: Fleet) -> None:
+    assert go(toy, local, names=("cca", "chance", "mean_embedding", "mvbind"), seeds=2).summaries[0].kept == 5
+    assert {k[1:] for k in values(toy)} == {
+        ("cca", "default", 0), ("chance", "expected", 0), ("mean_embedding", "default", 0), ("mvbind", "default", 0),
+        ("mvbind", "default", 1),
+    }  # fmt: skip
+    (test,) = [c for c in results.comparisons(toy) if (c.first, c.kind, c.direction, c.metric) == MVBIND_AGAINST_CHANCE]
+    both = [values(toy, "mean_rank")["test", "mvbind", "default", seed] for seed in (0, 1)]
+    assert both[0] != both[1]
+    assert test.difference == pytest.approx(np.mean(both) - (15 + 1) / 2), "seeds are averaged"
+    go(toy, local, names=("cca",), seeds=2, shuffle_pairs=True)
+    shuffled = [v for k, v in values(toy, "mean_rank").items() if k[2] == "shuffled"]
+    assert len(set(shuffled)) == 2, "each shuffling is another one"
+
+
+def test_the_kind_of_a_row_is_that_of_its_baseline(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("chance", "mean_embedding", "cca"))
+    go(toy, local, names=("cca",), shuffle_pairs=True)
+    assert {(r.baseline, r.variant, r.kind) for r in toy.read(Score, "scores")} == {
+        ("chance", "expected", "chance"), ("mean_embedding", "default", "control"), ("cca", "default", "measured"),
+        ("cca", "shuffled", "control"),
+    }  # fmt: skip
+
+
+def test_changed_settings_replace_the_row_with_all_its_seeds(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("mvbind",), seeds=2)
+    go(toy, local, names=("mvbind",), settings={"mvbind": SMALL["mvbind"] | {"epochs": 2}})
     rows = [r for r in toy.read(Score, "scores") if r.metric == "mrr"]
+    assert [r.seed for r in rows] == [0, 0], "the second seed is of the old settings"
     assert len(rows) == len(DIRECTIONS)
     assert len({r.settings_hash for r in rows}) == 1
-    assert len(toy.done_ids("bench")) == 2
+    assert len(toy.done_ids("bench")) == 3
+    go(toy, local, names=("mvbind",), seeds=3)
+    again = [r for r in toy.read(Score, "scores") if r.metric == "mrr"]
+    assert sorted({r.seed for r in again}) == [0, 1, 2], "a new seed of the first settings makes them the newest again"
+    assert not {r.settings_hash for r in again} & {r.settings_hash for r in rows}
+
+
+def test_folds_that_are_not_complete_leave_the_earlier_row(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    go(toy, local, names=("cca",), folds=3)
+    before, used = values(toy), scored(toy)
+    assert len(used) == 3
+    assert used <= toy.done_ids("bench")
+
+    def broken_off(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+        yield from one_by_one(cls, args, items[:2])
+
+    changed: Any = {"cca": {"components": 2}}
+    fleet: Any = SimpleNamespace(**vars(local), map=broken_off)
+    assert go(toy, fleet, names=("cca",), folds=3, settings=changed).summaries[0].left == 1
+    assert len(toy.done_ids("bench")) == 5
+    assert (values(toy), scored(toy)) == (before, used)
+    go(toy, local, names=("cca",), folds=3, settings=changed)
+    assert values(toy) != before
+    assert not scored(toy) & used
+
+
+def scored(run: RunFolder) -> set[str]:
+    table = run.read_table("scored")
+    assert table is not None
+    return set(table["key"].to_pylist())
+
+
+def test_results_of_other_data_do_not_count(tmp_path: Path, toy_maker: Callable[..., RunFolder], local: Fleet) -> None:
+    run = toy_maker(tmp_path / "run")
+    go(run, local, names=("cca", "chance"))
+    clips = run.read_table("clips")
+    assert clips is not None
+    with run.writing("curate") as writer:  # the same features; the songs of two clips have changed hands
+        songs = clips["song_id"].to_pylist()
+        songs[0], songs[1] = songs[1], songs[0]
+        tables = {n: run.read_table(n) for n in run.table_names() if n.startswith("features_") or n == "splits"}
+        writer.clear()
+        changed = clips.set_column(clips.schema.get_field_index("song_id"), "song_id", [songs])
+        writer.commit(["anew"], {"clips": changed, **{n: t for n, t in tables.items() if t is not None}})
+    go(run, local, names=("cca",))
+    rows = run.read(Score, "scores")
+    assert {(r.baseline, r.revision) for r in rows} == {("cca", make_pack(run).revision)}
 
 
 def test_one_fit_that_fails_is_accounted_for_and_the_others_go_on(
@@ -238,9 +339,25 @@ def test_real_pairs_beat_chance_and_shuffled_ones_do_not(tmp_path: Path, real_pa
             assert abs(tests[f"{name} shuffled", direction].difference) < 10
 
 
-def test_jobs_are_plain_data(toy: RunFolder) -> None:
-    jobs, unusable = bench._jobs(make_pack(toy), ("cca", "mvbind"), 2, 3, False, {})
-    assert len(jobs) == 12
-    assert not unusable
-    assert len({job.key for job in jobs}) == 12
-    assert all(dataclasses.is_dataclass(job.settings) for job in jobs)
+def test_a_job_is_plain_data_and_its_key_is_all_that_its_result_depends_on(
+    toy: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = make_pack(toy)
+
+    def keys(pack: Any = pack, names: tuple[str, ...] = ("cca", "mvbind"), folds: int | None = 3, **more: Any) -> set[str]:
+        jobs, unusable = bench._jobs(pack, names, 2, folds, more.pop("shuffled", False), more)
+        assert not unusable
+        assert all(dataclasses.is_dataclass(job.settings) for job in jobs)
+        assert len({job.key for job in jobs}) == len(jobs)
+        return {job.key for job in jobs}
+
+    first = keys()
+    assert len(first) == 3 * (1 + 2)
+    assert keys(names=("cca",)) < first == keys()
+    assert not first & keys(dataclasses.replace(pack, revision="0"))
+    assert not first & keys(folds=4)
+    assert not first & keys(folds=None)
+    assert not first & keys(shuffled=True)
+    assert len(first & keys(mvbind={"epochs": 7})) == 3
+    monkeypatch.setattr(bench, "_code", lambda module: "another")
+    assert not first & keys()

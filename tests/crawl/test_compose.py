@@ -18,7 +18,7 @@ import pytest
 
 from crawl.replica import catalogue as shelf
 from crawl.replica import compose, music, picture, sounds, staging, voice
-from crawl.replica.build import catalogue
+from crawl.replica.build import catalogue, posts_of
 from crawl.replica.compose import Plan
 from crawl.replica.render import render
 from svmbench.errors import BadInput
@@ -371,6 +371,10 @@ def test_a_folder_of_files_becomes_posts_broken_ones_too(plans, media, tmp_path)
     (source / "empty.webm").write_bytes(b"")
     (source / os.fsdecode(b"caf\xe9.mkv")).write_bytes(b"a name that is not UTF-8")
     (source / "notes.txt").write_text("not media")
+    (source / "folder.mp4").mkdir()
+    (source / "loop.mp4").symlink_to("loop.mp4")
+    (source / "round").symlink_to(".")
+    os.mkfifo(source / "pipe\n.mp4")
     with wave.open(str(source / "tone.wav"), "wb") as tone:
         tone.setnchannels(1)
         tone.setsampwidth(2)
@@ -394,6 +398,9 @@ def test_a_folder_of_files_becomes_posts_broken_ones_too(plans, media, tmp_path)
     assert os.path.isabs(os.readlink(link))
     assert link.read_bytes() == good.read_bytes()
     assert [(s.seen, s.kept) for s in progress.summaries] == [(5, 5), (5, 5)]
+    others = "5 not listed, being no files with a media name: 'folder.mp4', 'loop.mp4', 'notes.txt', 'pipe\\n.mp4', 'round'"
+    assert [s.notes for s in progress.summaries] == [[others]] * 2
+    assert sorted(posts_of(source).values())[1] == "caf\\xe9.mkv", "can be written into a table"
     assert shelf.read_truth(folder) == {}
 
 

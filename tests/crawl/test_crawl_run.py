@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -20,12 +21,12 @@ from typing import Any
 import psutil
 import pytest
 
-from crawl.guard import MARK
 from crawl.replica import catalogue
 from crawl.replica.site import Site, serve
 from crawl.run import check, crawl
 from svmbench.errors import BadInput, BadSettings, Blocked, MissingExtra, StorageError, UnknownName
 from svmbench.fleet import Fleet
+from svmbench.guard import MARK
 from svmbench.progress import Progress, Summary
 from svmbench.recipe import Recipe, parse
 from svmbench.records import Drop, Post
@@ -220,12 +221,11 @@ def test_sigkill_of_the_driver_then_the_same_command_exactly_once(site: Site, si
         driver = start_driver(recipe, run, site)
         wait_for(run, sql, number, driver)
         family = psutil.Process(driver.pid).children(recursive=True)
-        assert any(is_leftover(p) for p in family) == (number == 1), "the browser runs while it searches, and no longer"
+        assert number > 1 or browsers_of(run), "it is killed while its browser runs"
         driver.send_signal(signal.SIGKILL)
         driver.wait()
         assert not psutil.wait_procs(family, timeout=10)[1], "nothing outlives the driver"
-        mark = blake2b(str(run.path).encode(), digest_size=6).hexdigest()
-        assert not list(Path(tempfile.gettempdir()).glob(f"svmbench-{mark}-*")), "the profile of its browser is gone too"
+        assert not list(Path(tempfile.gettempdir()).glob(f"svmbench-{mark_of(run)}-*")), "the profile of its browser is gone too"
     done_before = count(run, "SELECT count(*) FROM job WHERE state='done'")
     pages_before = site.hits["video_page"]
     assert 8 <= done_before < 25
@@ -235,7 +235,7 @@ def test_sigkill_of_the_driver_then_the_same_command_exactly_once(site: Site, si
     assert site.hits["video_page"] - pages_before == kept - done_before, "what was done is not asked for again"
     assert site.hits["video_page"] <= kept + 2 * recipe.pace.media_parallel, "at most what was in hand is asked twice"
     assert not [p for p in (run.path / "media").rglob(".*")]
-    assert not [p for p in psutil.process_iter(["name"]) if is_leftover(p)]
+    assert not browsers_of(run)
 
 
 @pytest.mark.browser
@@ -246,7 +246,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_keeps_it(site: Site, site_catalogue
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the driver and all that it started
     driver.wait(timeout=30)
     assert count(run, "SELECT count(*) FROM job WHERE state='leased'") == 0
-    assert not [p for p in psutil.process_iter(["name"]) if is_leftover(p)]
+    assert not browsers_of(run)
     done = count(run, "SELECT count(*) FROM job WHERE state='done'")
     assert len(run.read(Post, "posts")) in (0, done), "what was fetched is in the tables, if all searches were over"
     go(make(["travel"]), run, site)
@@ -261,11 +261,18 @@ def count(run: RunFolder, sql: str) -> int:
     return number
 
 
-def is_leftover(process: psutil.Process) -> bool:
-    try:
-        return MARK in process.environ()
-    except (psutil.Error, OSError):
-        return False
+def browsers_of(run: RunFolder) -> list[psutil.Process]:
+    """The processes of browsers that this run has started, and no other run."""
+    found, mark = [], mark_of(run)
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK, "").startswith(f"{mark}/"):
+                found.append(process)
+    return found
+
+
+def mark_of(run: RunFolder) -> str:
+    return blake2b(str(run.path).encode(), digest_size=6).hexdigest()
 
 
 @pytest.mark.browser

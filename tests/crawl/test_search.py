@@ -18,7 +18,6 @@ from crawl import searcher
 from crawl.access import Access
 from crawl.browser import Browser, browser, find_programs, sweep
 from crawl.frontier import Frontier
-from crawl.guard import MARK
 from crawl.jobs import GOOD, Stats
 from crawl.pacer import Pacer
 from crawl.platforms import tiktok
@@ -28,6 +27,7 @@ from crawl.searcher import Searcher
 from crawl.work import Work
 from svmbench.errors import MissingExtra
 from svmbench.fleet import Fleet
+from svmbench.guard import MARK
 from svmbench.recipe import parse
 
 needs_browser = pytest.mark.skipif(

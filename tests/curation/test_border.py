@@ -96,7 +96,22 @@ def test_a_video_that_is_boxed_for_half_its_time_keeps_the_rest() -> None:
     bars = (0, 50, 0, 50)
     wide, full = boxed(moving("chelsea", 288, 240), bars), moving("chelsea", 288, 340)
     assert find_border(wide).kind == "letterbox"
-    assert find_border(np.concatenate([wide[:5], full[5:]])).kind == "none"
+    mixed = find_border(np.concatenate([wide[:5], full[5:]]))
+    assert (mixed.kind, mixed.confidence, mixed.box.height_px) == ("none", 0.0, 340)
+
+
+@pytest.mark.parametrize("level", [90, 235])
+def test_bars_that_are_not_dark_stay(level: int) -> None:
+    assert find_border(boxed(moving("astronaut", 288, 240), (0, 50, 0, 50), level)).kind == "none"
+
+
+def test_a_picture_that_hardly_differs_from_its_bars_stays_whole() -> None:
+    """A night scene: above and below black, and most of the line where the lighter part begins is black too."""
+    frames = np.full((8, 240, 288), 16, np.uint8)
+    frames[:, 50:190, : int(0.45 * 288)] = 30
+    assert find_border(frames).kind == "none"
+    frames[:, 50:190, : int(0.45 * 288)] = 90
+    assert find_border(frames).kind == "letterbox"
 
 
 def test_fades_do_not_vote() -> None:

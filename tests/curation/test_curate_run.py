@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from curation import run as stage_run
+from curation.clip_job import ClipJob, Outcome
+from curation.filters import duration
 from curation.run import check, curate
 from svmbench.errors import BadSettings, UnknownName
-from svmbench.fleet import Fleet
+from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Summary
 from svmbench.recipe import Recipe, parse
-from svmbench.records import Clip, Drop, Post, Split, features_from_table, to_table
+from svmbench.records import Clip, Drop, Post, Split, Verdict, features_from_table, to_table
 from svmbench.store import RunFolder
 
 Film = Callable[..., Path]
@@ -151,6 +154,27 @@ def test_what_is_broken_off_is_taken_up(films: dict[str, Path], tmp_path: Path) 
     assert len(run.read(Drop, "drops")) == 1
 
 
+def test_not_measured_is_none_and_not_zero_and_what_is_no_number_is_a_failure(films: dict[str, Path], tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", {"one": films["one"]})
+    (post,) = run.read(Post, "posts")
+    job = ClipJob(recipe(**LIGHT), str(run.path))
+
+    def measured_as(value: float | None) -> Outcome:
+        judge = lambda found, _: Verdict(keep=True, reason="", value=found)
+        odd = SimpleNamespace(NAME_OF_MEASURE="odd", measure=lambda clip, _: value, judge=judge)
+        job.filters = [("odd", odd, None)]  # type: ignore[list-item]
+        return job.run(post)
+
+    for value in (None, 0.0, 0.25):
+        clip = measured_as(value).clip
+        assert clip is not None
+        assert clip.measures["odd"] == value
+    for value in (float("nan"), float("inf")):
+        drop = measured_as(value).drop
+        assert drop is not None
+        assert (drop.kind, drop.reason) == ("failure", "filter_odd")
+
+
 JOB = '''
 import os, signal, time
 from curation.clip_job import ClipJob
@@ -191,6 +215,25 @@ def test_a_crash_a_hang_and_a_defect_cost_one_post_each(
     assert "no flow" in next(d.detail for d in run.read(Drop, "drops") if d.reason.startswith("feature"))
 
 
+def test_a_worker_that_is_lost_for_good_costs_its_post_and_an_unknown_error_ends_the_run(
+    films: dict[str, Path], tmp_path: Path
+) -> None:
+    class Failing(Fleet):
+        def map(self, *args: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
+            for item, value in super().map(*args, **options):
+                yield item, error if item.payload.post_id == "one" else value
+
+    run, progress = run_of(tmp_path / "run", {name: films[name] for name in ("one", "two")}), Progress(quiet=True)
+    error: Exception = ZeroDivisionError("a defect")
+    with Failing(local=True) as fleet, pytest.raises(ZeroDivisionError):
+        curate(recipe(**LIGHT), run, fleet, progress)
+    error = WorkerLost("out of memory")
+    with Failing(local=True) as fleet:
+        curate(recipe(**LIGHT), run, fleet, progress)
+    assert reasons(run) == {"one": ("failure", "worker_lost")}
+    assert [clip.post_id for clip in run.read(Clip, "clips")] == ["two"]
+
+
 def test_the_recipe_is_checked_before_anything_starts() -> None:
     check(recipe())
     with pytest.raises(UnknownName, match="Did you mean 'silence'"):
@@ -199,6 +242,15 @@ def test_the_recipe_is_checked_before_anything_starts() -> None:
         check(recipe(features=["optical_flov"]))
     with pytest.raises(BadSettings, match=r"filters\.still\.max_share: 1\.5 is out of range"):
         check(recipe(filters={"still": {"max_share": 1.5}}))
+
+
+@pytest.mark.parametrize(
+    ("value", "keep", "reason"),
+    [(None, False, "too_short"), (2.9, False, "too_short"), (3.0, True, ""), (9.0, True, ""), (9.1, False, "too_long")],
+)
+def test_the_duration_filter_keeps_what_lies_between(value: float | None, keep: bool, reason: str) -> None:
+    verdict = duration.judge(value, duration.Settings(min_s=3.0, max_s=9.0))
+    assert (verdict.keep, verdict.reason, verdict.value) == (keep, reason, value)
 
 
 @pytest.mark.slow

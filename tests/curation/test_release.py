@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from curation import published
+from curation import card, published
 from curation.release import verify_release, write_release
+from svmbench import plugins
 from svmbench import recipe as recipes
 from svmbench.errors import BadInput, BadSettings, Leak
 from svmbench.records import Box, Clip, Drop, Features, Post, Split, features_table, to_table
@@ -132,6 +133,8 @@ def test_rows_of_every_configuration(release):
         "metadata": parts, "splits": parts, "features_pooled": parts,
         "features_steps": {"train": 6, "validation": 2, "test": 2}, "ids": parts,
     }  # fmt: skip
+    for folder, names in ((release.folder, release.configs), (release.ids_folder, ["ids"])):
+        assert json.loads((folder / "release.json").read_text())["rows"] == {name: release.rows[name] for name in names}
     assert release.configs == ["metadata", "splits", "features_pooled", "features_steps"]
     assert any("features_steps: 2 clips have none" in warning for warning in release.warnings)
     assert release.num_bytes == sum(
@@ -175,14 +178,31 @@ def test_the_card_accounts_for_every_post(release):
     assert "| 1 | curate | speech | rule |" in text
     assert "takedown@example.org" in text
     assert "<b>" not in text
-    assert "- Filter `speech`: `max_share` 0.5, `window_s` 0.096." in text
-    assert "| `features_steps` | 6 | 2 | 2 |" in text
+    assert re.search(
+        r"- Filter `speech`: How much of the clip is speech, .* Set to `max_share` 0\.5, `window_s` 0\.096\.\n", text
+    )
+    assert "| `features_steps` | 6 | 2 | 2 | The feature steps, as it was imported. |" in text
+    assert re.search(r"\| `duration_s` \| 12 \|.*\| Length of the clip in seconds\. \|", text)
+    assert re.search(r"\| `speech_share` \| 12 \|.*\| How much of the clip is speech, .*\. \|", text)
+    assert "rehearsal" not in text
+    assert "no media file and no song stands in two parts" in text
     assert head(release.folder)["size_categories"] == ["n<1K"]
     assert head(release.folder)["configs"][0] == {
         "config_name": "metadata", "default": True,
         "data_files": [{"split": s, "path": f"metadata/{s}.parquet"} for s in ("train", "validation", "test")],
     }  # fmt: skip
     assert "extra_gated_prompt" in head(release.ids_folder)
+
+
+def test_the_card_says_that_a_rehearsal_is_one_and_what_each_plugin_is(run, tmp_path):
+    asked = RECIPE.model_copy(update={"search": RECIPE.search.model_copy(update={"site": "replica"})})
+    assert "**A rehearsal.**" in (write_release(asked, run, tmp_path / "out").folder / "README.md").read_text()
+    for kind in ("features", "filters"):
+        texts = card.plugin_texts(kind)
+        assert set(plugins.names(f"curation.{kind}")) <= set(texts)
+        assert all(text.endswith(".") for text in texts.values())
+    for name in plugins.names("curation.filters"):
+        assert card.plugin_texts("filters")[plugins.load("curation.filters", name).NAME_OF_MEASURE]
 
 
 def test_the_same_run_gives_the_same_bytes_and_the_key_is_private(run, release, tmp_path):
@@ -230,6 +250,13 @@ def test_a_leaky_split_is_refused_and_names_the_pair(tmp_path, change, kind):
     ):
         write_release(RECIPE, make_run(tmp_path / "run", clips=clips), tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_two_clips_of_one_post_in_two_parts_are_refused(tmp_path):
+    clips = [clip(number) for number in range(12)]
+    clips[11] = replace(clips[11], clip_id=f"tiktok-{FIRST}-1")
+    with pytest.raises(Leak, match=rf"tiktok-{FIRST}-0 \(train\) and tiktok-{FIRST}-1 \(test\).*same post"):
+        write_release(RECIPE, make_run(tmp_path / "run", clips=clips), tmp_path / "out")
 
 
 def test_a_clip_in_two_parts_is_refused(tmp_path):

@@ -51,14 +51,18 @@ def scores_of(better: np.ndarray, tied: np.ndarray, **common: object) -> list[Sc
     return [Score(metric=m, value=float(v), ci95=(float(c[0]), float(c[1])), **common) for m, v, c in rows]  # type: ignore[arg-type]
 
 
-def jobs_of(revision: str) -> list[dict[str, object]]:
-    """One job record a fit."""
-    return [
-        {"key": f"{baseline} {variant} {seed}", "revision": revision, "split": "test", "baseline": baseline, "variant": variant,
-         "seed": seed, "settings_hash": "a1b2c3", "code": "c0de"}
+def scored(revision: str) -> pa.Table:
+    """The jobs behind the scores."""
+    rows = [
+        {"key": f"{baseline} {variant} {seed}", "revision": revision, "split": "test"}
         for (baseline, variant), (_, seeds, _, _) in SYSTEMS.items()
         for seed in range(seeds)
-    ]  # fmt: skip
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def kind_of(baseline: str, variant: str) -> str:
+    return "chance" if baseline == "chance" else "control" if "shuffled" in variant else "measured"
 
 
 def fill_scores(
@@ -74,7 +78,8 @@ def fill_scores(
                 better = ranks_of(signal, queries, gallery, rng) if baseline != "chance" else np.zeros(queries, int)
                 tied = np.full(queries, gallery - 1 if baseline == "chance" else 0)
                 scores += scores_of(
-                    better, tied, dataset=dataset, revision=revision, split="test", direction=direction, gallery_size=gallery,
+                    better, tied, kind=kind_of(baseline, variant), dataset=dataset, revision=revision, split="test",
+                    direction=direction, gallery_size=gallery,
                     num_queries=queries, baseline=baseline, variant=variant, settings_hash="a1b2c3", seed=seed, num_params=params,
                     commit="0f1e2d3c4b5a", device="cpu", wall_s=wall_s, checks=checks if baseline == "cca" else (),
                 )  # fmt: skip
@@ -86,7 +91,7 @@ def fill_scores(
                 ]  # fmt: skip
     with run.writing("bench") as writer:
         tables = {"scores": to_table(Score, scores), "ranks": pa.Table.from_pylist(ranks)}
-        writer.commit(["all"], tables | {"jobs": pa.Table.from_pylist(jobs_of(revision)), "tests": pa.Table.from_pylist(TESTS)})
+        writer.commit(["all"], tables | {"scored": scored(revision), "tests": pa.Table.from_pylist(TESTS)})
     return scores
 
 
@@ -203,8 +208,8 @@ def score() -> Callable[..., Score]:
     """A score; every field can be given."""
     base: dict[str, object] = {
         "dataset": "demo", "revision": "r1", "split": "test", "direction": V2M, "gallery_size": 88, "num_queries": 192,
-        "baseline": "mvbind", "variant": "default", "settings_hash": "s", "seed": 0, "metric": "recall@10", "value": 0.5,
-        "ci95": (0.4, 0.6), "checks": (), "num_params": 10, "commit": "c", "device": "cpu", "wall_s": 1.0,
+        "kind": "measured", "baseline": "mvbind", "variant": "default", "settings_hash": "s", "seed": 0, "metric": "recall@10",
+        "value": 0.5, "ci95": (0.4, 0.6), "checks": (), "num_params": 10, "commit": "c", "device": "cpu", "wall_s": 1.0,
     }  # fmt: skip
     return lambda **values: Score(**{**base, **values})  # type: ignore[arg-type]
 

@@ -143,6 +143,25 @@ def test_hostile_names_do_nothing(
     assert chromium.get_log("browser") == []
 
 
+def test_no_name_is_broken_on_a_wide_screen(
+    chromium: Any, score: Callable[..., Score], make_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    names = ("mean_embedding", "a_name_of_twenty_char")
+    cells = [("median_rank", 9999.0), ("mean_rank", 9999.0), ("mrr", 0.5), *((f"recall@{k}", 0.5) for k in (1, 5, 10, 25, 50))]
+    rows = [
+        score(kind="control", baseline=n, metric=m, value=v, ci95=(v / 2, v), device="NVIDIA H200")
+        for n in names
+        for m, v in cells
+    ]
+    chromium.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    chromium.get(build([make_run("names", rows)], tmp_path / "out").as_uri())
+    lines = "return [...document.querySelectorAll('.scores th.name bdi')].map(b => b.getClientRects().length)"
+    assert chromium.execute_script(lines) == [1, 1]
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width_px", [400, 900, 1400])
 def test_no_width_makes_the_page_itself_scroll_sideways(opened: Any, width_px: int) -> None:
     size = {"width": width_px, "height": 900, "deviceScaleFactor": 1, "mobile": width_px < 500}

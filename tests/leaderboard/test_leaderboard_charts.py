@@ -47,7 +47,11 @@ def test_histogram_bins_share_all_queries() -> None:
 
 def test_charts_are_well_formed_finite_and_escape_names(score: Callable[..., Score]) -> None:
     (table,) = tables(
-        [score(baseline=EVIL), score(baseline="chance", value=0.1, ci95=None), score(baseline="b", value=0.0, ci95=(0, 0))]
+        [
+            score(baseline=EVIL),
+            score(kind="chance", baseline="chance", value=0.1, ci95=None),
+            score(baseline="b", value=0.0, ci95=(0, 0)),
+        ]
     )
     by_row = {(r.baseline, r.variant): ranks([0, 5, 87]) for r in table.rows}
     drawn = [
@@ -62,6 +66,22 @@ def test_charts_are_well_formed_finite_and_escape_names(score: Callable[..., Sco
         assert EVIL in root.attrib["aria-label"] or EVIL[:20] in "".join(root.itertext())
         assert "nan" not in str(svg)
         assert "inf" not in str(svg)
+
+
+def test_intervals_show_the_first_rows_of_a_long_table_and_few_controls(score: Callable[..., Score]) -> None:
+    rows = [score(baseline=f"m{i:02d}", value=1 - i / 100) for i in range(20)]
+    rows += [score(kind="control", baseline=f"c{i}", value=0.1) for i in range(6)] + [
+        score(kind="chance", baseline="chance", value=0.1)
+    ]
+    names = [e.text for e in ET.fromstring(str(charts.intervals(tables(rows)[0]))).iter("text")]
+    assert [n for n in names if n in {r.baseline for r in rows}] == [
+        "chance",
+        *(f"m{i:02d}" for i in range(16)),
+        "c0",
+        "c1",
+        "c2",
+        "c3",
+    ]
 
 
 def test_charts_without_data_are_left_out(score: Callable[..., Score]) -> None:

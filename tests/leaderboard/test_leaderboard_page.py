@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_paired_tests_are_shown_where_the_run_has_them(run: RunFolder, tmp_path:
     assert [b.text() for r in details[0].all("tbody")[0].all("tr") for b in r.all("b")] == ["< 0.001", "< 0.001"]
 
 
-def test_curves_and_histograms_follow_the_newest_job(run: RunFolder) -> None:
+def test_curves_and_histograms_follow_the_jobs_of_the_scores(run: RunFolder) -> None:
     key = tables(run.read(Score, "scores"))[0].key
     ranks = read_ranks(run, key)
     assert {name: len(found.better) for name, found in ranks.items()} == {
@@ -123,11 +124,15 @@ def test_curves_and_histograms_follow_the_newest_job(run: RunFolder) -> None:
     }  # fmt: skip
     cell = next(s.value for s in run.read(Score, "scores") if (s.baseline, s.metric) == ("chance", "recall@25"))
     assert ranks["chance", "expected"].recall([25])[0] == pytest.approx(cell)
-    newer = {"key": "new", "revision": key.revision, "split": "test", "baseline": "cca", "variant": "default", "seed": 0,
-             "settings_hash": "new", "code": "new"}  # fmt: skip
-    with run.writing("bench") as writer:
-        writer.commit(["new"], {"jobs": pa.Table.from_pylist([newer])})
-    assert ("cca", "default") not in read_ranks(run, key)
+    ranks_table = run.read_table("ranks")
+    assert ranks_table is not None
+    other = ranks_table.filter(pa.compute.equal(ranks_table["key"], "cca default 0"))
+    other = other.set_column(0, "key", pa.array(["a fit that made no score"] * len(other)))
+    with run.writing("late") as writer:
+        writer.commit(["late"], {"ranks": other})
+    assert len(read_ranks(run, key)["cca", "default"].better) == 192
+    assert read_ranks(run, replace(key, revision="another")) == {}
+    assert read_ranks(run, replace(key, split="10-fold")) == {}
 
 
 def test_dataset_statistics_account_for_every_post(run: RunFolder, tmp_path: Path, parse: Callable[[Path], Any]) -> None:

@@ -51,7 +51,18 @@ def test_the_same_score_twice_counts_once_and_a_contradiction_is_refused(score: 
         tables([score(), score(value=0.6)])
 
 
-@pytest.mark.parametrize("bad", [{"value": float("nan")}, {"value": 1.2}, {"value": 45.6}, {"ci95": (0.1, float("inf"))}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"kind": None},
+        {"kind": "best"},
+        {"value": float("nan")},
+        {"metric": "median_rank", "value": float("inf")},
+        {"value": 1.2},
+        {"value": 45.6},
+        {"ci95": (0.1, float("inf"))},
+    ],
+)
 def test_values_that_cannot_be_scores_are_refused(score: Make, bad: dict[str, object]) -> None:
     with pytest.raises(BadScores, match="mvbind"):
         tables([score(**bad)])
@@ -63,18 +74,17 @@ def test_undefined_values_are_kept_as_undefined(score: Make) -> None:
     assert table.rows[1].cells["recall@10"].value is None
 
 
-def test_chance_comes_first_its_exact_row_before_a_draw_and_controls_last(score: Make) -> None:
+def test_chance_comes_first_and_controls_last(score: Make) -> None:
     rows = [
-        score(baseline="mean_embedding", value=0.9),
-        score(variant="default+shuffled", value=0.95),
-        score(baseline="chance", variant="random", value=0.2),
-        score(baseline="chance", variant="expected", value=0.1),
+        score(kind="control", baseline="mean_embedding", value=0.9),
+        score(kind="control", variant="shuffled", value=0.95),
+        score(kind="chance", baseline="chance", variant="expected", value=0.1),
         score(baseline="cca", value=0.3),
         score(value=0.5),
     ]
     (table,) = tables(rows)
-    assert [row.group for row in table.rows] == ["chance", "chance", "measured", "measured", "control", "control"]
-    assert [row.name for row in table.rows[:4]] == ["chance", "chance · random", "mvbind", "cca"]
+    assert [row.group for row in table.rows] == ["chance", "measured", "measured", "control", "control"]
+    assert [row.name for row in table.rows] == ["chance", "mvbind", "cca", "mvbind · shuffled", "mean_embedding"]
     assert table.chance is table.rows[0]
 
 
@@ -83,8 +93,8 @@ def test_best_is_marked_and_so_are_those_it_cannot_be_told_from(score: Make) -> 
         score(baseline="a", value=0.6, ci95=(0.5, 0.7)),
         score(baseline="b", value=0.5, ci95=(0.4, 0.6)),
         score(baseline="c", value=0.3, ci95=(0.2, 0.4)),
-        score(baseline="d", value=0.9, ci95=(0.8, 1.0), variant="shuffled"),
-        score(baseline="chance", value=0.1, ci95=(0.1, 0.1)),
+        score(kind="control", baseline="d", value=0.9, ci95=(0.8, 1.0), variant="shuffled"),
+        score(kind="chance", baseline="chance", value=0.1, ci95=(0.1, 0.1)),
     ]
     (table,) = tables(rows)
     assert marks(table) == {"chance": "", "a": "best", "b": "near", "c": "", "d · shuffled": ""}
@@ -92,7 +102,7 @@ def test_best_is_marked_and_so_are_those_it_cannot_be_told_from(score: Make) -> 
 
 def test_ranks_are_better_when_lower(score: Make) -> None:
     rows = [score(baseline=b, metric="median_rank", value=v, ci95=(v - 1, v + 1)) for b, v in (("a", 9.0), ("b", 3.0))]
-    rows.append(score(baseline="chance", metric="median_rank", value=44.5, ci95=(44.5, 44.5)))
+    rows.append(score(kind="chance", baseline="chance", metric="median_rank", value=44.5, ci95=(44.5, 44.5)))
     assert marks(tables(rows)[0], "median_rank") == {"chance": "", "a": "", "b": "best"}
 
 
@@ -102,7 +112,7 @@ def test_equal_bests_share_the_mark(score: Make) -> None:
 
 
 def test_nothing_is_best_within_the_noise_of_chance_or_alone_or_without_intervals(score: Make) -> None:
-    chance = score(baseline="chance", value=0.45, ci95=(0.45, 0.45))
+    chance = score(kind="chance", baseline="chance", value=0.45, ci95=(0.45, 0.45))
     assert set(marks(tables([chance, score(), score(baseline="b", value=0.3)])[0]).values()) == {""}
     assert set(marks(tables([score()])[0]).values()) == {""}
     assert set(marks(tables([score(ci95=None), score(baseline="b", value=0.3)])[0]).values()) == {""}

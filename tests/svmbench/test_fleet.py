@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from svmbench.errors import BadInput, DownloadFailed, Failure
@@ -94,3 +95,35 @@ def test_no_cluster_at_the_address_is_one_line() -> None:
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"):
         with pytest.raises(BadInput, match=f"no Ray cluster answers at {address}"), Fleet(address=address):
             pass
+
+
+KILLED = """
+import time
+from svmbench.fleet import Fleet
+
+class Worker:
+    def run(self, seconds): time.sleep(seconds)
+
+if __name__ == "__main__":
+    with Fleet() as fleet:
+        worker = fleet.actor(Worker)
+        worker.ask("run", 0)
+        worker.call("run", 600)
+        print("at work", flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_of_an_embedded_ray_outlives_a_killed_driver(tmp_path: Path) -> None:
+    script = tmp_path / "job.py"
+    script.write_text(KILLED)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True) as driver:
+        try:
+            assert driver.stdout
+            assert driver.stdout.readline() == "at work\n"
+            family = psutil.Process(driver.pid).children(recursive=True)
+            assert len(family) > 5, "Ray's own processes, a worker and the guard"
+        finally:
+            driver.kill()
+        assert not psutil.wait_procs(family, timeout=10)[1]

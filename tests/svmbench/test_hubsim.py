@@ -115,6 +115,11 @@ def test_who_may_see_and_write_what(hub, tmp_path):
         stranger.dataset_info("lab/secret")
     with pytest.raises(HfHubHTTPError, match="401"):
         client(hub, "hf_wrong").create_repo("lab/other", repo_type="dataset")
+    with pytest.raises(HfHubHTTPError, match="401"):
+        client(hub, "hf_wrong").list_repo_refs("lab/set", repo_type="dataset")
+    with pytest.raises(HfHubHTTPError, match="401"):
+        stranger.create_tag("lab/set", tag="v9.9.9", repo_type="dataset")
+    assert stranger.list_repo_refs("lab/set", repo_type="dataset").tags == []
     assert api.whoami()["name"] == "rehearsal"
     api.delete_repo("lab/secret", repo_type="dataset")
     assert list(hub.repos) == ["lab/set"]
@@ -124,6 +129,20 @@ def test_only_the_owner_may_write(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     with serve(owner="lab") as hub, pytest.raises(HfHubHTTPError, match="403"):
         client(hub).create_repo("other/set", repo_type="dataset")
+
+
+def test_the_log_tells_who_showed_a_token_to_which_origin():
+    """What every other test's "no token to the CDN" rests on."""
+    with serve() as hub:
+        for origin in (hub.endpoint, hub.cdn):
+            fetch(f"{origin}/x")
+            fetch(f"{origin}/x", Authorization="Bearer hf_anything")
+        assert [(seen.origin, seen.authorized) for seen in hub.log] == [
+            ("api", False),
+            ("api", True),
+            ("cdn", False),
+            ("cdn", True),
+        ]
 
 
 def test_ranges(hub):

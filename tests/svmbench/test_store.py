@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from svmbench.errors import BadInput, StorageError
-from svmbench.store import RunFolder, disk_errors, sha256_file
+from svmbench.store import RunFolder, disk_errors, sha256_file, write_atomically
 
 
 def rows(*ids: str) -> pa.Table:
@@ -107,6 +109,29 @@ def test_media_are_stored_once_under_their_hash(tmp_path: Path) -> None:
         run.media_path("0" * 64)
 
 
+def test_threads_that_bring_the_same_content_at_once_store_it_once(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    num_threads, num_rounds = 8, 20
+    start = threading.Barrier(num_threads)
+
+    def bring(thread: int) -> set[str]:
+        found = set()
+        for i in range(num_rounds):
+            source = tmp_path / f"{thread}-{i}.mp4"
+            source.write_bytes(bytes([i]) * 100_000)
+            start.wait(timeout=30)
+            found.add(run.add_media(source, move=thread % 2 == 0))
+        return found
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        found = list(pool.map(bring, range(num_threads)))
+    assert all(one == found[0] for one in found)
+    assert len(found[0]) == num_rounds
+    stored = [p for p in (run.path / "media").rglob("*") if p.is_file()]
+    assert sorted(p.stem for p in stored) == sorted(found[0]), "each once, and no temporary file is left"
+    assert all(sha256_file(p) == p.stem for p in stored)
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").touch()
@@ -143,12 +168,16 @@ def test_a_really_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
 
 def test_sweeping_spares_the_temporary_file_of_a_living_writer(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run")
-    folder = run.path / "media" / "ab"
-    folder.mkdir(parents=True)
-    living, dead = folder / f".x.mp4.{os.getpid()}.tmp", folder / ".y.mp4.999999999.tmp"
-    living.touch()
+    target = run.path / "media" / "ab" / "x.mp4"
+    target.parent.mkdir(parents=True)
+    dead = target.with_name(".y.mp4.1234.999999999.tmp")
     dead.touch()
-    with run.writing("crawl"):
-        pass
-    assert living.exists()
+
+    def write_while_another_stage_starts(temporary: Path) -> None:
+        temporary.write_text("half")
+        with run.writing("crawl"):
+            pass
+
+    write_atomically(target, write_while_another_stage_starts)
+    assert target.read_text() == "half"
     assert not dead.exists()

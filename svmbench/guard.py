@@ -1,7 +1,7 @@
-"""A small process beside each browser that ends all of the browser's processes, also when the one that started it was killed.
+"""A small process beside others (a browser, an embedded Ray) that ends them all, also when the one that started them was killed.
 
-A browser has a session of its own, so that ctrl-C does not reach it; so SIGKILL of its starter does not either. The guard waits
-for the end of a pipe that only the starter holds, then kills what carries the browser's mark and removes its profile.
+SIGKILL of a process leaves its children alone, and a browser has a session of its own besides, so that ctrl-C does not reach it.
+The guard waits for the end of a pipe that only the starter holds, then kills what carries the mark and removes the folder.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ from pathlib import Path
 
 import psutil
 
-MARK = "SVMBENCH_BROWSER"  # set in the environment of all processes of a browser, so that they can be told from others
+MARK = "SVMBENCH_GUARDED"  # set in the environment of the processes, and so in that of all that they start
 END_S = 5.0  # ours: so long it is looked for processes that start while others are killed
 # The path is the starter's own: the folder in which the user stands may hold packages with our names.
-BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from crawl.guard import main; main()"
+BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from svmbench.guard import main; main()"
 
 
 @contextmanager
-def guarded(mark: str, folder: Path) -> Iterator[None]:
-    """Inside, a guard watches: at the end, or at this process's death, all processes of this mark end and the folder goes."""
+def guarded(mark: str, folder: Path) -> Iterator[dict[str, str]]:
+    """Inside, a guard watches: at the end, or at this process's death, all processes of this mark end and the folder goes.
+
+    Gives the environment that a process needs to be guarded.
+    """
     path = json.dumps([str(Path(__file__).parents[1]), *sys.path])
+    env = {name: value for name, value in os.environ.items() if name != MARK}
     guard = subprocess.Popen(
-        [sys.executable, "-I", "-c", BOOT, path, mark, str(folder)],
+        [sys.executable, "-I", "-c", BOOT, path, mark, str(folder)], env=env,
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        yield
+        yield {**env, MARK: mark}
     finally:
         assert guard.stdin
         guard.stdin.close()
