@@ -175,7 +175,7 @@ def run_baselines(
     only: Annotated[
         str | None, typer.Option(help="Baselines by name, separated by commas; default all.", show_default=False)
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Training runs a baseline, each with its own seed.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Training runs of each baseline that draws random numbers.")] = 1,
     folds: Annotated[
         int | None, typer.Option(min=2, max=50, help="Cross-validation over songs instead of the run's split.")
     ] = None,

@@ -231,8 +231,9 @@ def score_rows(run: RunFolder) -> list[dict[str, Any]]:
 def score_table(rows: list[dict[str, Any]]) -> Table:
     """The scores as a table for the terminal: one row a baseline and direction."""
     metrics = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank")
-    table = Table(caption="recalls in percent; MedR is the median rank", caption_justify="left")
-    for name in ("baseline", *("R@" + m[7:] if "@" in m else "MedR" for m in metrics), "of"):
+    caption = "recalls in percent; MedR is the median rank; intervals and tests: svmbench leaderboard"
+    table = Table(caption=caption, caption_justify="left")
+    for name in ("baseline", *("R@" + m[7:] if "@" in m else "MedR" for m in metrics), "gallery"):
         table.add_column(name, justify="left" if name == "baseline" else "right", no_wrap=True)
     cells: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
     for row in rows:
@@ -245,7 +246,7 @@ def score_table(rows: list[dict[str, Any]]) -> Table:
             shown = (direction, split)
             table.add_section()
             table.add_row(f"[bold]{direction.replace('_to_', ' to ')}[/bold] ({split})")
-        name = baseline if variant == "default" else f"{baseline} {variant}"
+        name = baseline if variant in ("default", "expected") else f"{baseline} {variant}"
         texts = [_cell(found.get(metric), metric) for metric in metrics]
         table.add_row(name + (f" seed {seed}" if seed else ""), *texts, str(next(iter(found.values()))["gallery_size"]))
     return table
