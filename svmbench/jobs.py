@@ -180,6 +180,8 @@ def demo_job(
         if media:
             facts["what became of each file"] = file_account(run, media)
         try:
+            if run.read_table("clips") is None:
+                raise BadInput("no clip was kept; the reasons are above")
             publish_job(run, None, f"demo/{recipe.name.replace('_', '-')}", REHEARSAL, progress)
             baselines_job(run, fleet, progress)
             facts["leaderboard"] = leaderboard_job([run], run.path / "leaderboard")
