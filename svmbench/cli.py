@@ -66,6 +66,7 @@ def _fail(message: str) -> None:
 def _close(progress: Any, as_json: bool, **facts: Any) -> None:
     """The closing account: a table for people, or one JSON document."""
     from rich.console import Console
+    from rich.text import Text
 
     if as_json:
         stages = [s.as_json() for s in progress.summaries]
@@ -78,7 +79,7 @@ def _close(progress: Any, as_json: bool, **facts: Any) -> None:
         for line in [*progress.reasons(), *notes]:
             console.print(line, highlight=False, markup=False)
     for name, value in facts.items():
-        console.print(f"{name.replace('_', ' ')}: [bold]{value}[/bold]", highlight=False, soft_wrap=True)
+        console.print(Text(f"{name.replace('_', ' ')}: ").append(str(value), style="bold"), soft_wrap=True)
 
 
 @app.command(epilog="Example:  svmbench demo --media ~/my-videos")
@@ -253,12 +254,13 @@ def doctor(as_json: AsJson = False) -> None:
         print(jsonlib.dumps([asdict(f) for f in findings]))
         raise typer.Exit(1 if missing else 0)
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     marks = {"ok": "[green]ok[/green]", "missing": "[red]missing[/red]", "optional": "[yellow]optional[/yellow]"}
     table = Table("what", "state", "detail", "how to get it")
     for f in findings:
-        table.add_row(f.what, marks[f.state], f.detail, f.remedy)
+        table.add_row(f.what, marks[f.state], escape(f.detail), escape(f.remedy))
     console = Console()
     console.print(table)
     console.print(

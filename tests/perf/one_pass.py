@@ -52,6 +52,9 @@ def ffmpeg_s(path: Path) -> float:
 
 
 def main(folder: Path) -> None:
+    if not folder.is_dir():
+        print(f"skipped: there are no videos in {folder}; name a folder, or set SVMBENCH_SHARED")
+        return
     wanted, files = consumers(), videos(folder)
     if not files:
         raise SystemExit(f"no videos of 4 s or more in {folder}")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from svmbench import doctor, recipe
+from svmbench.cli import app
 
 
 def svmbench(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -107,5 +109,8 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(tmp_path: Path, monkeypa
     chromium = next(f for f in json.loads(broken.stdout) if f["what"] == "Chromium")
     assert chromium["state"] == "missing"
     assert "apt install chromium" in chromium["remedy"]
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _: None)
+    assert "svmbench[ray]" in {f.what: f.remedy for f in doctor.examine()}["Ray"]
+    assert "svmbench[ray]" in CliRunner(env={"COLUMNS": "200"}).invoke(app, ["doctor"]).output
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert {f.what: f.state for f in doctor.examine()}["ffmpeg"] == "optional"
