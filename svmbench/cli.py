@@ -46,7 +46,9 @@ def guarded() -> Iterator[None]:
     except SvmbenchError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("stopped; nothing is lost. The same command goes on where it stopped")
+        _say("stopped; nothing is lost. The same command goes on where it stopped")
+        sys.stdout.flush()
+        os._exit(1)  # everything is closed by now, and a Ray that was interrupted can crash as the interpreter ends
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -54,13 +56,17 @@ def guarded() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
+    _say(message)
+    raise typer.Exit(1)
+
+
+def _say(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
     Console(stderr=True).print(
         Text("error: ", style="bold red").append(Text(" ".join(message.split()), style="red")), soft_wrap=True
     )
-    raise typer.Exit(1)
 
 
 def _close(progress: Any, as_json: bool, **facts: Any) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -105,6 +106,22 @@ def _require_answer(address: str) -> None:
         ) from error
 
 
+@contextlib.contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Ctrl-C inside is heard at the end: while Ray starts it may be lost, or crash it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
+
+
 def _revive(actor: Actor, patience_s: float = 60.0) -> None:
     """Waits until a restarting actor answers: whatever is sent to it before is lost."""
     import ray
@@ -163,10 +180,11 @@ class Fleet:
             self._stack.enter_context(guard.guarded(mark, Path(empty)))
             os.environ[guard.MARK] = mark
         try:
-            ray.init(
-                address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": empty},
-                logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **options,
-            )  # fmt: skip
+            with _interrupt_later():
+                ray.init(
+                    address=self.address or "local", namespace=NAMESPACE, runtime_env={"working_dir": empty},
+                    logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **options,
+                )  # fmt: skip
         except (ConnectionError, ValueError) as error:
             raise BadInput(f"no Ray cluster answers at {self.address}: {' '.join(str(error).split())[:160]}") from error
         finally:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -85,18 +86,21 @@ def test_version_and_help(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line_and_the_run_goes_on_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", [["--local"], []], ids=["threads", "ray"])
+def test_ctrl_c_is_one_line_and_the_run_goes_on_later(tmp_path: Path, where: list[str]) -> None:
     plan = a_recipe(tmp_path / "small.yaml", replica={"posts": 40, "seed": 5})
-    command = [sys.executable, "-P", "-m", "svmbench", "crawl", plan, "--out", "run", "--local"]
+    command = [sys.executable, "-P", "-m", "svmbench", "crawl", plan, "--out", "run", *where]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as child:
-        time.sleep(5)
+        time.sleep(5)  # with Ray this is while it starts
+        family = psutil.Process(child.pid).children(recursive=True)
         os.killpg(child.pid, signal.SIGINT)  # as a terminal does
-        _, errors = child.communicate(timeout=30)
+        _, errors = child.communicate(timeout=60)
     assert child.returncode == 1, errors
-    assert "The same command goes on where it stopped" in errors
+    assert errors.strip().splitlines()[-1].endswith("The same command goes on where it stopped")
     assert "Traceback" not in errors, errors
+    assert not psutil.wait_procs(family, timeout=10)[1], "it left processes behind"
 
 
 def test_doctor_names_what_is_missing_and_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
