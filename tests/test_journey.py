@@ -122,8 +122,8 @@ def test_the_same_command_again_does_nothing_twice(home: Path, demo: dict[str, A
     again = json.loads(svmbench("demo", "--posts", str(POSTS), "--json", cwd=home).stdout)
     assert commits() == before
     assert run.read(Score, "scores") == scores
-    kept = {s["stage"]: s["kept"] for s in demo["stages"]}
-    assert {s["stage"]: s["kept"] for s in again["stages"]}["compose"] == kept["compose"]
+    first, second = ({s["stage"]: (s["seen"], s["kept"]) for s in answer["stages"]} for answer in (demo, again))
+    assert second == {stage: counts for stage, counts in first.items() if stage != "compose"}, "a finished crawl composes nothing"
 
 
 def test_another_recipe_into_the_same_run_is_refused_in_one_line(home: Path, run: RunFolder) -> None:
