@@ -73,13 +73,15 @@ class Pack:
 
     def vectors(self, name: str) -> npt.NDArray[np.float32]:
         """Pooled vectors of one feature (N, V), memory-mapped."""
-        return np.load(self.folder / f"{name}.vectors.npy", mmap_mode="r")  # type: ignore[no-any-return]
+        vectors: np.ndarray = np.load(self.folder / f"{name}.vectors.npy", mmap_mode="r")
+        return vectors
 
     def steps(self, name: str, clip: int) -> npt.NDArray[np.float32]:
         """The sequence values_TD of one clip, memory-mapped."""
         ends = np.load(self.folder / f"{name}.ends.npy")
         begin = ends[clip - 1] if clip else 0
-        return np.load(self.folder / f"{name}.steps.npy", mmap_mode="r")[begin : ends[clip]]  # type: ignore[no-any-return]
+        steps: np.ndarray = np.load(self.folder / f"{name}.steps.npy", mmap_mode="r")
+        return steps[begin : ends[clip]]
 
     def features_of(self, modality: str, needs: tuple[str, ...] = ()) -> list[str]:
         """The features of one modality, in order of name; with `needs`, those of them. BadInput where there is none."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def build(runs: list[RunFolder], out: Path) -> Path:
         "index.html": page(boards, papers, [_of_run(run, scores[run.path]) for run in runs]),
     }
     for name, content in files.items():
-        write_atomically(out / name, lambda p, c=content: p.write_text(c, encoding="utf-8") and None)  # type: ignore[misc]
+        write_atomically(out / name, partial(Path.write_text, data=content, encoding="utf-8"))
     return out / "index.html"
 
 

@@ -24,6 +24,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -212,7 +213,7 @@ class Writer:
         tables = {name: table for name, table in tables.items() if table.num_rows}
         for name, table in tables.items():
             path = self.run._part(name, part)
-            write_atomically(path, lambda p, t=table: pq.write_table(t, p, compression="zstd"))  # type: ignore[misc]
+            write_atomically(path, partial(pq.write_table, table, compression="zstd"))
         rows = {name: table.num_rows for name, table in tables.items()}
         write_json(self.run.path / "done" / f"{part}.json", {"ids": sorted(ids), "tables": rows})
         self._next += 1
