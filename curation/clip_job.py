@@ -54,10 +54,9 @@ class ClipJob:
         self.filters = [(name, plugins.load("curation.filters", name), s) for name, s in filter_settings(recipe).items()]
         self.features = [(name, plugins.load("curation.features", name)) for name in recipe.features]
         wanted = [plugin.NEEDS for _, plugin, _ in self.filters] + [plugin.NEEDS for _, plugin in self.features]
-        self.border_frames = border.FRAMES if recipe.borders.method == "paper" else None
-        extra = [media.Needs(frames=(self.border_frames,))] if self.border_frames else []
-        self.needs = media.union([*extra, *wanted])
-        self.let_go = set(extra[0].frames) - {need for n in wanted for need in n.frames} if extra else set()
+        self.border = border.method(recipe.borders.method)
+        self.needs = media.union([self.border.NEEDS, *wanted])
+        self.let_go = set(self.border.NEEDS.frames) - {need for n in wanted for need in n.frames}
 
     def run(self, post: Post) -> Outcome:
         decoded = media.decode(self._path(post), self.needs, self.recipe.clip.max_s)
@@ -88,9 +87,7 @@ class ClipJob:
 
     def _cropped(self, decoded: ClipMedia, measures: dict[str, float | None]) -> ClipMedia:
         """The clip inside its border; the full-size frames that showed it are let go."""
-        if self.border_frames is None:
-            return decoded
-        found = border.find_border(decoded.frames(self.border_frames).images)
+        found = self.border.find(decoded)
         measures["border_confidence"] = found.confidence
         return decoded.with_box(found.box, without=self.let_go)
 

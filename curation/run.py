@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation import border
 from curation.clip_job import STAGE, ClipJob, Outcome, dropped, filter_settings, post_key
 from curation.isolate import Item, Supervisor
 from curation.split import split
@@ -40,6 +41,7 @@ def check(recipe: Recipe) -> None:
     if missing:
         raise MissingExtra(f"curating needs {', '.join(missing)}; pip install 'svmbench[curate]'")
     filter_settings(recipe)
+    border.method(recipe.borders.method)
 
 
 def curate(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> None:

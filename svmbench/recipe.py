@@ -56,16 +56,36 @@ class Pace(Section):
 
 
 class ClipRule(Section):
-    """Which stretch of a post becomes the clip: its beginning, at most max_s long; shorter than min_s is dropped."""
+    """Which stretch of a post becomes the clip: its beginning, at most max_s long; shorter than min_s is dropped.
+
+    frames: reference skips frames that no other frame needs, which is faster; adjacent frames are then further apart.
+    """
 
     min_s: Annotated[float, Field(ge=0)] = 4.0
     max_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+    frames: Literal["all", "reference"] = "all"
 
 
 class Borders(Section):
-    """How black borders are found. paper: the seven steps of MVBind (arXiv 2405.09286, section 3.1)."""
+    """How borders are found, by a method of curation/borders.
 
-    method: Literal["paper", "none"] = "paper"
+    robust: ours, over time. paper: the seven steps of MVBind (arXiv 2405.09286, section 3.1). none: not at all.
+    """
+
+    method: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")] = "robust"
+
+
+class Duplicates(Section):
+    """Near-duplicate videos: found by PDQ hashes of frames inside the border, and told by the share of frames that match.
+
+    keep: best keeps the best copy of each cluster, all keeps every copy, together in one part of the split; none looks for none.
+    max_distance: bits of 256 in which two matching frames may differ. match_share: of the frames of the clip with fewer frames.
+    """
+
+    keep: Literal["best", "all", "none"] = "best"
+    max_distance: Annotated[int, Field(ge=0, le=90)] = 31
+    match_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    quality_min: Annotated[int, Field(ge=0, le=100)] = 20
 
 
 class SplitRule(Section):
@@ -105,6 +125,7 @@ class Recipe(Section):
     replica: Replica = Replica()
     clip: ClipRule = ClipRule()
     borders: Borders = Borders()
+    duplicates: Duplicates = Duplicates()
     filters: dict[str, dict[str, Any]] = {}
     features: tuple[str, ...] = ()
     split: SplitRule = SplitRule()

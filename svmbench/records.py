@@ -92,9 +92,9 @@ class Verdict:
 class Drop:
     """One row for every post that was left out, errors included: nothing vanishes.
 
-    id: 'platform:post_id'. stage: 'search', 'fetch' or 'curate'. reason: a short stable word. kind: 'rule' when a rule of the
-    recipe refused it, 'failure' when it could not be fetched, decoded or measured. value: what the rule was held against, None
-    where nothing was measured. detail: for a person, or JSON of all that was measured.
+    id: 'platform:post_id'. stage: 'search', 'fetch', 'curate' (decoding) or 'judge' (rules and duplicates). reason: a short
+    stable word. kind: 'rule' when a rule of the recipe refused it, 'failure' when it could not be fetched, decoded or measured.
+    value: what the rule was held against, None where nothing was measured. detail: for a person, or JSON of all that was measured.
     """
 
     id: str
@@ -106,11 +106,51 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClipPicture:
+    """What one decoding told of a clip's picture beyond its measures; kept for every clip that could be decoded.
+
+    border_kinds, border_confidences: of the left, top, right and bottom side (curation.border.Side). cut_times_s: the first frame
+    after each cut. hashes: 256-bit PDQ of frames inside the box at hash_times_s, 32 bytes each; hash_qualities in [0, 100].
+    """
+
+    clip_id: str
+    border_method: str
+    border_kinds: tuple[str, ...]
+    border_confidences: tuple[float, ...]
+    cut_times_s: tuple[float, ...]
+    hash_times_s: tuple[float, ...]
+    hashes: tuple[bytes, ...]
+    hash_qualities: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnails:
+    """Small JPEG pictures of the whole frame, border included, for pages on this machine; never published."""
+
+    clip_id: str
+    times_s: tuple[float, ...]
+    jpegs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """A clip that shows the same video as others. cluster: the clip_id of the best copy; kept: whether this clip stays.
+
+    match_share: share of frames that match the nearest other member of the cluster, in [0, 1].
+    """
+
+    clip_id: str
+    cluster: str
+    kept: bool
+    match_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """One part of a split ('train', 'val', 'test').
 
-    grouped_by: 'song', 'post', or 'file' where the user's own file said which clip is in which part. No post and no media file
-    stands in two parts; by song, no song either. Near-duplicates that are not the same file are not looked for.
+    grouped_by: 'song', 'post', or 'file' where the user's own file said which clip is in which part. No post no media file and
+    no near-duplicate stands in two parts; by song, no song either.
     """
 
     name: str
@@ -169,7 +209,7 @@ class Score:
 
 
 T = TypeVar("T")
-_SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_SCALARS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
 
 def arrow_type(hint: Any) -> pa.DataType:

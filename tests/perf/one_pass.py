@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from curation.border import FRAMES
+from curation.borders.paper import FRAMES
 from svmbench import plugins, recipe
 from svmbench.errors import BadMedia
 from svmbench.media import Needs, decode, union

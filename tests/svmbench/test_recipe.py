@@ -30,7 +30,7 @@ def test_every_recipe_that_ships_is_valid_and_carries_its_name(name: str) -> Non
         ({"split": {"train": 0.9}}, ["split", "is 1.2 and must be 1"]),
         ({"robots": "no"}, ["robots", "'obey'", "ignore_because"]),
         ({"robots": {"ignore_because": "no"}}, ["robots", "at least 10 characters"]),
-        ({"borders": {"method": "magic"}}, ["borders.method", "'magic'", "'paper'"]),
+        ({"duplicates": {"keep": "some"}}, ["duplicates.keep", "'some'", "'best'"]),
         ({"name": "Bad Name"}, ["name", "Bad Name"]),
     ],
 )

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from skimage import data
 
-from curation import border
-from curation.border import find_border
+from curation.borders import paper as border
+from curation.borders.paper import find_border
 from svmbench import media
 from svmbench.media import Needs
 from svmbench.records import Box
