@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import json as jsonlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from svmbench import cli_tools
+from svmbench.console import Address, AsJson, Fresh, Local, OutRun, RunName, close, guarded
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,70 +21,6 @@ app = typer.Typer(
     "Start with [bold]svmbench demo[/bold]: the whole job on an embedded platform, without the internet.",
     epilog="Exit codes: 0 done, 1 stopped by an error (one line says why), 2 wrong usage.",
 )
-
-OutRun = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Run folder to write; default runs/<recipe>.", show_default=False)
-]
-Local = Annotated[bool, typer.Option("--local", help="Threads of this process instead of Ray.")]
-Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, e.g. ray://host:10001.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables and progress.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what this stage has done and do it anew.")]
-RunName = Annotated[
-    str | None,
-    typer.Argument(metavar="[RUN]", help="Run folder, or its name under runs/; default the newest.", show_default=False),
-]
-
-
-@contextmanager
-def guarded() -> Iterator[None]:
-    """Turns an expected error into one red line and exit code 1, and ctrl-C into a line that says how to go on."""
-    from svmbench.errors import SvmbenchError
-
-    try:
-        yield
-    except SvmbenchError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _say("stopped; nothing is lost. The same command goes on where it stopped")
-        sys.stdout.flush()
-        os._exit(1)  # everything is closed by now, and a Ray that was interrupted can crash as the interpreter ends
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        _fail("the disk is full; free some space and run the same command again")
-
-
-def _fail(message: str) -> None:
-    _say(message)
-    raise typer.Exit(1)
-
-
-def _say(message: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(stderr=True).print(
-        Text("error: ", style="bold red").append(Text(" ".join(message.split()), style="red")), soft_wrap=True
-    )
-
-
-def _close(progress: Any, as_json: bool, **facts: Any) -> None:
-    """The closing account: a table for people, or one JSON document."""
-    from rich.console import Console
-    from rich.text import Text
-
-    if as_json:
-        stages = [s.as_json() for s in progress.summaries]
-        print(jsonlib.dumps({"stages": stages, **facts}, default=str))
-        return
-    console = Console()
-    if progress.summaries:
-        console.print(progress.table())
-        notes = [f"{summary.stage}: {text}" for summary in progress.summaries for text in summary.notes]
-        for line in [*progress.reasons(), *notes]:
-            console.print(line, highlight=False, markup=False)
-    for name, value in facts.items():
-        console.print(Text(f"{name.replace('_', ' ')}: ").append(str(value), style="bold"), soft_wrap=True)
 
 
 @app.command(epilog="Example:  svmbench demo --media ~/my-videos")
@@ -103,11 +38,12 @@ def demo(
 ) -> None:
     """The main job end to end: compose or serve posts, crawl, curate, publish, run baselines, build the leaderboard."""
     with guarded():
-        from svmbench import jobs
+        from svmbench.demo import demo_job
+        from svmbench.jobs import Where
         from svmbench.progress import Progress
 
         progress = Progress(quiet=as_json)
-        _close(progress, as_json, **jobs.demo_job(out, media, posts, jobs.Where(local=local), progress, fresh=fresh))
+        close(progress, as_json, **demo_job(out, media, posts, Where(local=local), progress, fresh=fresh))
 
 
 @app.command(epilog="Example:  svmbench crawl svm_10k --out runs/svm_10k")
@@ -128,24 +64,54 @@ def crawl(
         plan = recipes.load(recipe)
         jobs.check(plan)
         run, progress = RunFolder.create(out or jobs.RUNS / plan.name), Progress(quiet=as_json)
+        jobs.remember(run, recipe)
         with jobs.Where(local=local, address=address).fleet() as fleet:
             jobs.crawl_job(plan, run, fleet, progress)
-        _close(progress, as_json, run=run.path)
+        close(progress, as_json, run=run.path)
 
 
-@app.command(epilog="Example:  svmbench curate runs/svm_10k")
+@app.command(epilog="Examples:  svmbench curate --rejudge --recipe stricter.yaml    svmbench curate sheet runs/svm_10k")
 def curate(
-    run: RunName = None, fresh: Fresh = False, local: Local = False, address: Address = None, as_json: AsJson = False
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[[sheet] RUN]",
+            help="Run folder, or its name under runs/; default the newest. After 'sheet': write its contact sheet.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="For sheet: where to write it; default RUN/sheet.html.", show_default=False)
+    ] = None,
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="Apply thresholds anew to what was measured; decode nothing; say what changes.")
+    ] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="For --rejudge: the recipe with the new thresholds; default the run's own file.", show_default=False),
+    ] = None,
+    fresh: Fresh = False,
+    local: Local = False,
+    address: Address = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Crop borders, filter, measure, extract features, and split by song. Works on what the crawl has fetched so far."""
+    """Crop borders, measure, judge, extract features, and split by song. Works on what the crawl has fetched so far."""
     with guarded():
         from svmbench import jobs
         from svmbench.progress import Progress
 
-        folder, progress = jobs.find_run(run), Progress(quiet=as_json)
+        action, name = jobs.curate_words(words or [], rejudge=rejudge)
+        folder, progress = jobs.find_run(name), Progress(quiet=as_json)
+        if action == "sheet":
+            close(progress, as_json, sheet=jobs.sheet_job(folder, out))
+            return
         with jobs.Where(local=local, address=address).fleet() as fleet:
-            jobs.curate_job(folder, fleet, progress, fresh=fresh)
-        _close(progress, as_json, run=folder.path)
+            if action == "rejudge":
+                facts = jobs.rejudge_job(folder, recipe, fleet, progress)
+            else:
+                facts = {}
+                jobs.curate_job(folder, fleet, progress, fresh=fresh)
+        close(progress, as_json, **facts, run=folder.path)
 
 
 @app.command(epilog="Example:  svmbench publish runs/demo --repo me/my-set --dry-run")
@@ -172,7 +138,7 @@ def publish(
 
         progress = Progress(quiet=as_json)
         facts = jobs.publish_job(jobs.find_run(run), out, repo, to, progress, private=private, tag=tag, dry_run=dry_run)
-        _close(progress, as_json, **facts)
+        close(progress, as_json, **facts)
 
 
 @app.command("run-baselines", epilog="Example:  svmbench run-baselines runs/svm_10k --gpus 4")
@@ -204,7 +170,7 @@ def run_baselines(
         scores = jobs.score_rows(folder)
         if not as_json:
             progress.console.print(jobs.score_table(scores))
-        _close(progress, as_json, **({"scores": scores} if as_json else {}), run=folder.path)
+        close(progress, as_json, **({"scores": scores} if as_json else {}), run=folder.path)
 
 
 @app.command(epilog="Example:  svmbench leaderboard runs/demo runs/pairs --out leaderboard")
@@ -224,7 +190,7 @@ def leaderboard(
 
         folders = [jobs.find_run(name) for name in runs] if runs else [jobs.find_run(None)]
         page = jobs.leaderboard_job(folders, out or folders[0].path / "leaderboard")
-        _close(Progress(quiet=True), as_json, leaderboard=page)
+        close(Progress(quiet=True), as_json, leaderboard=page)
 
 
 @app.command("import-features", epilog="Example:  svmbench import-features pairs.npz --out runs/pairs --window 120")
@@ -244,35 +210,7 @@ def import_features(
 
         run, progress = RunFolder.create(out or jobs.RUNS / file.stem), Progress(quiet=as_json)
         jobs.import_job(file, run, progress, window_s=window)
-        _close(progress, as_json, run=run.path)
-
-
-@app.command(epilog="Example:  svmbench doctor")
-def doctor(as_json: AsJson = False) -> None:
-    """Say what is installed, what is missing, and how to get it."""
-    from dataclasses import asdict
-
-    from svmbench.doctor import examine
-
-    findings = examine()
-    missing = [f for f in findings if f.state == "missing"]
-    if as_json:
-        print(jsonlib.dumps([asdict(f) for f in findings]))
-        raise typer.Exit(1 if missing else 0)
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    marks = {"ok": "[green]ok[/green]", "missing": "[red]missing[/red]", "optional": "[yellow]optional[/yellow]"}
-    table = Table("what", "state", "detail", "how to get it")
-    for f in findings:
-        table.add_row(f.what, marks[f.state], escape(f.detail), escape(f.remedy))
-    console = Console()
-    console.print(table)
-    console.print(
-        "Everything the main job needs is here: svmbench demo" if not missing else f"{len(missing)} missing; see the last column"
-    )
-    raise typer.Exit(1 if missing else 0)
+        close(progress, as_json, run=run.path)
 
 
 def _version(wanted: bool) -> None:
@@ -281,6 +219,9 @@ def _version(wanted: bool) -> None:
 
         print(f"svmbench {__version__}")
         raise typer.Exit()
+
+
+cli_tools.add_to(app)
 
 
 @app.callback()

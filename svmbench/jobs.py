@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,8 +15,8 @@ from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of, settle
-from svmbench.recipe import Recipe, load, parse
-from svmbench.records import V2M, Clip, Drop, Score
+from svmbench.recipe import Recipe, load
+from svmbench.records import V2M, Score
 from svmbench.store import RunFolder
 
 RUNS = Path("runs")
@@ -69,11 +66,27 @@ def check(recipe: Recipe) -> None:
     curation.run.check(recipe)
 
 
+def remember(run: RunFolder, recipe: str) -> None:
+    """Notes where the recipe came from, so that new thresholds in the same file can be applied later."""
+    path = Path(recipe)
+    run.write_settings({"recipe_from": str(path.resolve()) if path.suffix in (".yaml", ".yml") else recipe})
+
+
 def crawl_job(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> None:
     with extra("crawl"):
         import crawl.run
     settle(run, recipe, f"crawl {recipe.name}")
     crawl.run.crawl(recipe, run, fleet, progress)
+
+
+def curate_words(words: list[str], *, rejudge: bool) -> tuple[str, str | None]:
+    """('curate', 'rejudge' or 'sheet', name of the run or None) from what stands after `svmbench curate`."""
+    action, names = ("sheet", words[1:]) if words[:1] == ["sheet"] else ("rejudge" if rejudge else "curate", words)
+    if len(names) > 1:
+        raise BadInput(f"one run at a time, not {', '.join(names)}; 'svmbench curate sheet RUN' writes a contact sheet")
+    if action == "sheet" and rejudge:
+        raise BadInput("--rejudge and sheet are two commands; rejudge first, then write the sheet")
+    return action, names[0] if names else None
 
 
 def curate_job(run: RunFolder, fleet: Fleet, progress: Progress, *, fresh: bool = False) -> None:
@@ -84,11 +97,29 @@ def curate_job(run: RunFolder, fleet: Fleet, progress: Progress, *, fresh: bool 
         raise BadInput(f"{run.path} has no fetched posts; run 'svmbench crawl' first")
     curation.run.check(recipe)
     if fresh:
-        for stage in ("curate", "split"):
+        for stage in ("curate", "judge", "split"):
             with run.writing(stage) as writer:
                 writer.clear()
     note(run, "curate")
     curation.run.curate(recipe, run, fleet, progress)
+
+
+def rejudge_job(run: RunFolder, name: str | None, fleet: Fleet, progress: Progress) -> dict[str, Any]:
+    """Judges anew what was measured, with the thresholds of recipe `name`; without a name with those of the file that the run
+    was crawled with, as it is now. Returns what changed."""
+    with extra("curate"):
+        import curation.run
+    source = name or run.settings().get("recipe_from")
+    recipe = load(source) if source else recipe_of(run)
+    changes = curation.run.rejudge(recipe, run, fleet, progress)
+    note(run, f"curate --rejudge --recipe {recipe.name}")
+    return {"changes": changes.line()}
+
+
+def sheet_job(run: RunFolder, out: Path | None) -> Path:
+    with extra("curate"):
+        import curation.sheet.build
+    return curation.sheet.build.build(recipe_of(run), run, out or run.path)
 
 
 def leaderboard_job(runs: list[RunFolder], out: Path) -> Path:
@@ -158,71 +189,6 @@ def import_job(file: Path, run: RunFolder, progress: Progress, *, window_s: floa
         import benchmarks.importer
     benchmarks.importer.import_features(file, run, window_s=window_s, progress=progress)
     note(run, f"import-features {file.name}" + (f" --window {window_s:g}" if window_s else ""))
-
-
-def demo_job(
-    out: Path | None, media: Path | None, posts: int | None, where: Where, progress: Progress, *, fresh: bool = False
-) -> dict[str, Any]:
-    """The whole way: crawl, curate, publish to a loopback Hub, baselines, leaderboard. Returns what to tell the user.
-
-    A folder of the user's may have too few songs for training; then the account of its files is the result.
-    """
-    recipe = _demo_recipe(media, posts)
-    check(recipe)
-    run = RunFolder(out or RUNS / recipe.name)
-    if fresh and run.is_run():
-        shutil.rmtree(run.path)
-    run = RunFolder.create(run.path)
-    facts: dict[str, Any] = {"run": run.path}
-    with where.fleet() as fleet:
-        crawl_job(recipe, run, fleet, progress)
-        curate_job(run, fleet, progress)
-        if media:
-            facts["what became of each file"] = file_account(run, media)
-        try:
-            if run.read_table("clips") is None:
-                raise BadInput("no clip was kept; the reasons are above")
-            publish_job(run, None, f"demo/{recipe.name.replace('_', '-')}", REHEARSAL, progress)
-            baselines_job(run, fleet, progress)
-            facts["leaderboard"] = leaderboard_job([run], run.path / "leaderboard")
-        except BadInput as error:
-            if not media:
-                raise
-            facts["leaderboard"] = f"none: {error}"
-        if fleet.startup_s:
-            progress.summaries[0].notes.append(f"starting Ray took {fleet.startup_s:.1f} s")
-    return facts
-
-
-def file_account(run: RunFolder, media: Path) -> Path:
-    """Writes RUN/files.csv: for each file of the user's folder what became of it, and why."""
-    from crawl.replica.build import posts_of
-
-    kept = {f"tiktok:{c.post_id}": c for c in run.read(Clip, "clips")}
-    outcomes = {key: ("kept", "", "", f"{c.end_s - c.start_s:.1f} s, {c.width_px}x{c.height_px}") for key, c in kept.items()}
-    for drop in run.read(Drop, "drops"):
-        value = "" if drop.value is None else f"{drop.value:.3g}"
-        outcomes[drop.id] = ("dropped" if drop.kind == "rule" else "failed", drop.reason, value, drop.detail)
-    path = run.path / "files.csv"
-    with open(path, "w", newline="") as handle:
-        table = csv.writer(handle)
-        table.writerow(("file", "outcome", "reason", "value", "detail"))
-        for post_id, name in posts_of(media).items():
-            table.writerow((name, *outcomes.get(f"tiktok:{post_id}", ("not reached", "", "", ""))))
-    return path
-
-
-def _demo_recipe(media: Path | None, posts: int | None) -> Recipe:
-    values = load("demo").model_dump(mode="json")
-    if posts:
-        values["replica"]["posts"] = posts
-    if media:
-        if not media.is_dir():
-            raise BadInput(f"--media: {media} is not a folder; name one that holds videos")
-        values |= {"name": f"demo_{re.sub(r'[^a-z0-9]+', '_', media.resolve().name.lower()).strip('_') or 'media'}"}
-        values["replica"]["media_dir"] = str(media.resolve())
-        values["search"] |= {"duration_min_s": 0, "duration_max_s": 1e6}  # the curation decides, with a reason for each file
-    return parse(values, "demo")
 
 
 def score_rows(run: RunFolder) -> list[dict[str, Any]]:

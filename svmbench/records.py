@@ -94,7 +94,7 @@ class Drop:
 
     id: 'platform:post_id'. stage: 'search', 'fetch', 'curate' (decoding) or 'judge' (rules and duplicates). reason: a short
     stable word. kind: 'rule' when a rule of the recipe refused it, 'failure' when it could not be fetched, decoded or measured.
-    value: what the rule was held against, None where nothing was measured. detail: for a person, or JSON of all that was measured.
+    value: what the rule was held against, None where nothing was measured. detail: for a person, or JSON of all measures.
     """
 
     id: str

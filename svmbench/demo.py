@@ -1,0 +1,94 @@
+"""The demo: the main job end to end on the embedded platform. Part of the roof."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from svmbench.errors import BadInput
+from svmbench.jobs import (
+    REHEARSAL,
+    RUNS,
+    Where,
+    baselines_job,
+    check,
+    crawl_job,
+    curate_job,
+    leaderboard_job,
+    publish_job,
+    sheet_job,
+)
+from svmbench.progress import Progress
+from svmbench.recipe import Recipe, load, parse
+from svmbench.records import Clip, Drop
+from svmbench.store import RunFolder
+
+
+def demo_job(
+    out: Path | None, media: Path | None, posts: int | None, where: Where, progress: Progress, *, fresh: bool = False
+) -> dict[str, Any]:
+    """The whole way: crawl, curate, publish to a loopback Hub, baselines, leaderboard. Returns what to tell the user.
+
+    A folder of the user's may have too few songs for training; then the account of its files is the result.
+    """
+    recipe = _demo_recipe(media, posts)
+    check(recipe)
+    run = RunFolder(out or RUNS / recipe.name)
+    if fresh and run.is_run():
+        shutil.rmtree(run.path)
+    run = RunFolder.create(run.path)
+    facts: dict[str, Any] = {"run": run.path}
+    with where.fleet() as fleet:
+        crawl_job(recipe, run, fleet, progress)
+        curate_job(run, fleet, progress)
+        if media:
+            facts["what became of each file"] = file_account(run, media)
+        if run.read_table("candidates") is not None:
+            facts["contact sheet"] = sheet_job(run, None)
+        try:
+            if run.read_table("clips") is None:
+                raise BadInput("no clip was kept; the reasons are above")
+            publish_job(run, None, f"demo/{recipe.name.replace('_', '-')}", REHEARSAL, progress)
+            baselines_job(run, fleet, progress)
+            facts["leaderboard"] = leaderboard_job([run], run.path / "leaderboard")
+        except BadInput as error:
+            if not media:
+                raise
+            facts["leaderboard"] = f"none: {error}"
+        if fleet.startup_s:
+            progress.summaries[0].notes.append(f"starting Ray took {fleet.startup_s:.1f} s")
+    return facts
+
+
+def file_account(run: RunFolder, media: Path) -> Path:
+    """Writes RUN/files.csv: for each file of the user's folder what became of it, and why."""
+    from crawl.replica.build import posts_of
+
+    kept = {f"tiktok:{c.post_id}": c for c in run.read(Clip, "clips")}
+    outcomes = {key: ("kept", "", "", f"{c.end_s - c.start_s:.1f} s, {c.width_px}x{c.height_px}") for key, c in kept.items()}
+    for drop in run.read(Drop, "drops"):
+        value = "" if drop.value is None else f"{drop.value:.3g}"
+        outcomes[drop.id] = ("dropped" if drop.kind == "rule" else "failed", drop.reason, value, drop.detail)
+    path = run.path / "files.csv"
+    with open(path, "w", newline="") as handle:
+        table = csv.writer(handle)
+        table.writerow(("file", "outcome", "reason", "value", "detail"))
+        for post_id, name in posts_of(media).items():
+            table.writerow((name, *outcomes.get(f"tiktok:{post_id}", ("not reached", "", "", ""))))
+    return path
+
+
+def _demo_recipe(media: Path | None, posts: int | None) -> Recipe:
+    values = load("demo").model_dump(mode="json")
+    if posts:
+        values["replica"]["posts"] = posts
+    if media:
+        if not media.is_dir():
+            raise BadInput(f"--media: {media} is not a folder; name one that holds videos")
+        values |= {"name": f"demo_{re.sub(r'[^a-z0-9]+', '_', media.resolve().name.lower()).strip('_') or 'media'}"}
+        values["replica"]["media_dir"] = str(media.resolve())
+        values["search"] |= {"duration_min_s": 0, "duration_max_s": 1e6}  # the curation decides, with a reason for each file
+    return parse(values, "demo")
