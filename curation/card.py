@@ -30,8 +30,9 @@ WHAT = {
 MEASURED = {  # what curation.clip_job measures besides the filters
     "duration_s": "Length of the clip in seconds.",
     "audio_s": "Length of its sound in seconds.",
-    "border_confidence": "Share of the looked-at frames that agree on the border, or on there being none.",
-    "truncated": "1 where the file ends before its own header says.",
+    "container_s": "Length of the whole file's picture in seconds, as the file claims.",
+    "bytes_per_s": "Size of the file by that length.",
+    "border_confidence": "How sure the border's least sure side is, in [0, 1]; of the sides that are cut, where any is.",
 }
 
 

@@ -1,35 +1,44 @@
-"""What the decode child does with one post: decode, find the border, measure, judge, extract. One pass over the file."""
+"""What the decode child does with one post: decode, find the border, measure, extract. One pass over the file, and no judgement.
+
+Whatever can be decoded becomes a candidate, also a clip that some rule will refuse: curation.judge decides, and can decide anew.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from curation import border
+from curation import border, hashes
+from curation.border import Border
+from curation.filters import cut_rate
 from curation.songs import clip_id, song_id
 from svmbench import media, plugins, settings
-from svmbench.errors import BadInput, BadMedia, MissingExtra
-from svmbench.media import ClipMedia
+from svmbench.errors import BadInput, BadMedia, MissingExtra, Silent
+from svmbench.media import ClipMedia, FrameNeed, Needs
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, Drop, Features, Post
+from svmbench.records import Clip, ClipPicture, Features, Post, Thumbnails
 from svmbench.store import RunFolder
 
 STAGE = "curate"
 RUN_WIDE = (MemoryError, MissingExtra)  # no fault of the plug-in or the clip: not turned into its failure
+SMALL = FrameNeed(count=3, short_side_px=160, plane="rgb")  # ours: the thumbnails
+JPEG_QUALITY = 70  # ours
+Chosen = tuple[str, Any, Any]  # a filter: name, module, settings
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one post: a clip with its features, or a drop."""
+class Candidate:
+    """What one decoding gives: the clip with every measure, what was seen of its picture, and its features by name."""
 
-    clip: Clip | None = None
-    drop: Drop | None = None
+    clip: Clip
+    picture: ClipPicture
+    thumbnails: Thumbnails
     features: Mapping[str, Features] = field(default_factory=dict)
 
 
@@ -38,46 +47,48 @@ def post_key(post: Post) -> str:
     return f"{post.platform}:{post.post_id}"
 
 
-def filter_settings(recipe: Recipe) -> dict[str, Any]:
-    """Filter name -> its Settings as the recipe gives them, in the recipe's order."""
-    return {
-        name: settings.build(plugins.load("curation.filters", name).Settings, values, where=f"filters.{name}")
-        for name, values in recipe.filters.items()
-    }
+def listed_filters(recipe: Recipe) -> list[Chosen]:
+    """The filters that judge, in the recipe's order, which is that of the reasons."""
+    modules = [(name, plugins.load("curation.filters", name), values) for name, values in recipe.filters.items()]
+    return [(name, m, settings.build(m.Settings, values, where=f"filters.{name}")) for name, m, values in modules]
+
+
+def measuring_filters(recipe: Recipe) -> list[Chosen]:
+    """The filters that measure: those that the recipe lists, and those that are for every clip, with their defaults."""
+    listed = listed_filters(recipe)
+    others = [name for name in plugins.names("curation.filters") if name not in recipe.filters]
+    modules = [(name, plugins.load("curation.filters", name)) for name in others]
+    return listed + [(name, module, module.Settings()) for name, module in modules if module.EVERY_CLIP]
 
 
 class ClipJob:
-    """The work of the decode child: one post in, one Outcome out. BadMedia says why a file cannot be used."""
+    """The work of the decode child: one post in, one Candidate out. BadMedia says why there is none."""
 
     def __init__(self, recipe: Recipe, folder: str) -> None:
         self.recipe, self.run_folder = recipe, RunFolder(folder)
-        self.filters = [(name, plugins.load("curation.filters", name), s) for name, s in filter_settings(recipe).items()]
+        self.filters = measuring_filters(recipe)
         self.features = [(name, plugins.load("curation.features", name)) for name in recipe.features]
-        wanted = [plugin.NEEDS for _, plugin, _ in self.filters] + [plugin.NEEDS for _, plugin in self.features]
         self.border = border.method(recipe.borders.method)
-        self.needs = media.union([self.border.NEEDS, *wanted])
-        self.let_go = set(self.border.NEEDS.frames) - {need for n in wanted for need in n.frames}
+        inside = [module.NEEDS for _, module, _ in self.filters] + [module.NEEDS for _, module in self.features]
+        inside += [hashes.NEEDS, cut_rate.NEEDS]
+        self.needs = media.union([self.border.NEEDS, Needs(frames=(SMALL,)), *inside])
+        self.let_go = set(self.needs.frames) - {need for needs in inside for need in needs.frames}
 
-    def run(self, post: Post) -> Outcome:
-        decoded = media.decode(self._path(post), self.needs, self.recipe.clip.max_s)
-        measures: dict[str, float | None] = {
-            "truncated": float(decoded.probe.truncated), "audio_s": decoded.probe.audio_s
+    def run(self, post: Post) -> Candidate:
+        path, name = self._path(post), clip_id(post)
+        whole = media.decode(path, self.needs, self.recipe.clip.max_s, frames=self.recipe.clip.frames)
+        small = _thumbnails(name, whole)
+        found = self.border.find(whole)
+        clip = whole.with_box(found.box, without=self.let_go)
+        del whole  # and with it the pictures that only it needed
+        measures = {
+            "audio_s": clip.probe.audio_s, "container_s": clip.probe.container_s, "bytes_per_s": _bytes_per_s(path, clip),
+            "border_confidence": found.confidence,
+            **self._measured(clip),
         }  # fmt: skip
-        if decoded.duration_s < self.recipe.clip.min_s:
-            return dropped(post, "rule", "too_short", decoded.duration_s, json.dumps(measures))
-        clip = self._cropped(decoded, measures)
-        refusal = self._measured(post, clip, measures)
-        if refusal:
-            return refusal
-        found = {}
-        for name, plugin in self.features:
-            try:
-                found[name] = _sound_features(plugin.extract(clip), plugin.DIM)
-            except RUN_WIDE:
-                raise
-            except Exception as error:
-                return dropped(post, "failure", f"feature_{name}", None, _detail(error))
-        return Outcome(clip=_clip(post, clip, measures), features=found)
+        features = self._extracted(clip)
+        picture = _picture(name, self.recipe.borders.method, found, clip)
+        return Candidate(clip=_clip(post, clip, measures), picture=picture, thumbnails=small, features=features)
 
     def _path(self, post: Post) -> Path:
         try:
@@ -85,35 +96,38 @@ class ClipJob:
         except BadInput as error:
             raise BadMedia("no_media", str(error)) from error
 
-    def _cropped(self, decoded: ClipMedia, measures: dict[str, float | None]) -> ClipMedia:
-        """The clip inside its border; the full-size frames that showed it are let go."""
-        found = self.border.find(decoded)
-        measures["border_confidence"] = found.confidence
-        return decoded.with_box(found.box, without=self.let_go)
-
-    def _measured(self, post: Post, clip: ClipMedia, measures: dict[str, float | None]) -> Outcome | None:
-        """Adds every filter's measure; the first refusal as a drop, None where all keep."""
-        first = None
-        for name, plugin, chosen in self.filters:
+    def _measured(self, clip: ClipMedia) -> dict[str, float | None]:
+        """What every filter measures, by the measure's name."""
+        found: dict[str, float | None] = {}
+        for name, module, chosen in self.filters:
             try:
-                value = plugin.measure(clip, chosen)
+                value = module.measure(clip, chosen)
                 if value is not None and not math.isfinite(value):
                     raise ValueError(f"the measure is {value}")
-                verdict = plugin.judge(value, chosen)
             except RUN_WIDE:
                 raise
             except Exception as error:
-                return dropped(post, "failure", f"filter_{name}", None, _detail(error))
-            measures[plugin.NAME_OF_MEASURE] = None if value is None else float(value)
-            first = first or (None if verdict.keep else verdict)
-        return dropped(post, "rule", first.reason, first.value, json.dumps(measures)) if first else None
+                raise BadMedia(f"filter_{name}", detail(error)) from error
+            found[module.NAME_OF_MEASURE] = None if value is None else float(value)
+        return found
+
+    def _extracted(self, clip: ClipMedia) -> dict[str, Features]:
+        """Every feature that the clip can have: one without audio has none of the music's."""
+        found = {}
+        for name, module in self.features:
+            try:
+                found[name] = _sound_features(module.extract(clip), module.DIM)
+            except Silent:
+                continue
+            except RUN_WIDE:
+                raise
+            except Exception as error:
+                raise BadMedia(f"feature_{name}", detail(error)) from error
+        return found
 
 
-def dropped(post: Post, kind: str, reason: str, value: float | None, detail: str) -> Outcome:
-    return Outcome(drop=Drop(id=post_key(post), stage=STAGE, kind=kind, reason=reason, value=value, detail=detail))
-
-
-def _detail(error: Exception) -> str:
+def detail(error: Exception) -> str:
+    """An unexpected exception on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
@@ -122,6 +136,33 @@ def _sound_features(found: Features, dim: int) -> Features:
     if width != dim or not steps or not np.isfinite(found.values_TD).all():
         raise ValueError(f"features of shape {found.values_TD.shape}, not all finite or not {dim} columns wide")
     return found
+
+
+def _thumbnails(name: str, whole: ClipMedia) -> Thumbnails:
+    frames = whole.frames(SMALL)
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    jpegs = [cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes() for image in frames.images]
+    return Thumbnails(clip_id=name, times_s=tuple(map(float, frames.times_s_T)), jpegs=tuple(jpegs))
+
+
+def _bytes_per_s(path: Path, clip: ClipMedia) -> float | None:
+    """Size of the file by the length of its whole picture; None where the file does not say its length."""
+    length_s = clip.probe.container_s
+    return path.stat().st_size / length_s if length_s and math.isfinite(length_s) else None
+
+
+def _picture(name: str, method: str, found: Border, clip: ClipMedia) -> ClipPicture:
+    times_s, codes, qualities = hashes.of(clip)
+    return ClipPicture(
+        clip_id=name,
+        border_method=method,
+        border_kinds=tuple(side.kind for side in found.sides),
+        border_confidences=tuple(side.confidence for side in found.sides),
+        cut_times_s=cut_rate.cut_times(clip),
+        hash_times_s=times_s,
+        hashes=codes,
+        hash_qualities=qualities,
+    )
 
 
 def _clip(post: Post, clip: ClipMedia, measures: Mapping[str, float | None]) -> Clip:
@@ -136,5 +177,5 @@ def _clip(post: Post, clip: ClipMedia, measures: Mapping[str, float | None]) -> 
         height_px=clip.probe.height_px,
         box=clip.box,
         media=post.sha256 or "",
-        measures=dict(measures),
+        measures=dict(sorted(measures.items())),  # whatever the order of the recipe
     )

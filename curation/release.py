@@ -24,6 +24,7 @@ import yaml
 
 from curation import card, published
 from curation.forbidden import scan
+from curation.songs import post_of
 from svmbench import __version__
 from svmbench.errors import BadInput, BadSettings
 from svmbench.hub import MARK, SUMS, checked_files
@@ -155,7 +156,7 @@ def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Pat
     ]
     account = card.account(
         [f"{post.platform}:{post.post_id}" for post in material.posts.values()], material.drops,
-        map(_post_of, material.all_clips), map(_post_of, material.clips),
+        map(post_of, material.all_clips), map(post_of, material.clips),
     )  # fmt: skip
     facts = card.Facts(
         version=version, configs=configs, parts=parts, account=account, clips=material.clips, grouped_by=material.grouped_by,
@@ -205,14 +206,9 @@ def _write_tables(
 
 
 def _filters(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, Any]]:
-    """The filters with the thresholds that made the clips, as the curate stage noted them; else as the recipe says."""
-    chosen = run.settings().get("curate", {}).get("settings", {})
+    """The filters with the thresholds that made the clips, as the judge stage noted them; else as the recipe says."""
+    chosen = run.settings().get("judge", {}).get("settings", {})
     return dict(chosen.get("filters") or recipe.filters)
-
-
-def _post_of(clip: Clip) -> str:
-    """'platform:post_id' of a clip, as drops have it."""
-    return clip.clip_id.rpartition("-")[0].replace("-", ":", 1)
 
 
 def _recipe_text(recipe: Recipe) -> str:

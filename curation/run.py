@@ -1,7 +1,8 @@
-"""posts -> clips, measures, features -> splits.
+"""posts -> candidates, features, pictures -> clips -> splits.
 
-A post becomes one clip: its beginning, at most clip.max_s long. One pass decodes it in a supervised child; the border is found
-first, then every filter of the recipe measures inside it, then the features are extracted from what all filters keep.
+A post becomes one candidate: its beginning, at most clip.max_s long. One pass decodes it in a supervised child, which finds the
+border, measures and extracts (stage 'curate'). Then the rules of the recipe and the search for near-duplicates decide which
+candidates are clips (stage 'judge'): that needs no decoding, and can be done anew with other thresholds. The clips are split.
 """
 
 from __future__ import annotations
@@ -10,26 +11,28 @@ import importlib.util
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
-from curation import border
-from curation.clip_job import STAGE, ClipJob, Outcome, dropped, filter_settings, post_key
-from curation.isolate import Item, Supervisor
+from curation import border, judge
+from curation.clip_job import STAGE, Candidate, ClipJob, listed_filters, post_key
+from curation.isolate import Item, supervised
+from curation.judge import Changes, Judgement
 from curation.split import split
-from svmbench import plugins, records, settings
-from svmbench.errors import BadMedia, BadSettings, MissingExtra
+from svmbench import plugins, records
+from svmbench.errors import BadInput, BadMedia, BadSettings, MissingExtra
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Stage
+from svmbench.provenance import recipe_of
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, Drop, Post, Split
+from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Post, Split, Thumbnails
 from svmbench.store import RunFolder, Writer
 
 BATCH, BATCH_S = 16, 10.0  # ours: finished posts a commit, and how long they may wait for it
 LIMIT_S, LIMIT_FACTOR = 30.0, 4.0  # ours: wall time a post may take, and how often its length
 LIBRARIES = ("av", "cv2", "skimage", "scipy", "soxr")
+THRESHOLDS = ("clip.min_s", "filters", "duplicates", "split")  # of a recipe: what may change without decoding
 
 
 def check(recipe: Recipe) -> None:
@@ -40,39 +43,77 @@ def check(recipe: Recipe) -> None:
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(f"curating needs {', '.join(missing)}; pip install 'svmbench[curate]'")
-    filter_settings(recipe)
+    listed_filters(recipe)
     border.method(recipe.borders.method)
 
 
 def curate(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> None:
-    """Brings the clips, features, drops and splits of a run up to date with its posts; done posts are not done again."""
+    """Brings a run up to date with its posts and the recipe's thresholds; done posts are not decoded again."""
     check(recipe)
-    _same_settings(recipe, run)
+    measured = _same_measuring(recipe, run, run.read(Clip, "candidates"))
+    modality = {name: plugins.load("curation.features", name).MODALITY for name in recipe.features}
+    run.write_settings({STAGE: {"measured": measured}, "features": modality})
     posts = {post_key(post): post for post in run.read(Post, "posts")}
-    with progress.stage(STAGE, total=len(posts), unit="posts") as stage, run.writing(STAGE) as writer:
-        stage.summary.seen = len(posts)
-        done = _account_done(run, stage, posts)
-        todo = {key: post for key, post in posts.items() if key not in done}
-        stage.summary.left = len(todo)
-        if todo:
-            _work(recipe, run, fleet, stage, writer, todo)
+    with run.writing(STAGE) as writer:
+        with progress.stage(STAGE, total=len(posts), unit="posts") as stage:
+            stage.summary.seen = len(posts)
+            done = _account_done(run, stage, posts)
+            todo = {key: post for key, post in posts.items() if key not in done}
+            stage.summary.left = len(todo)
+            if todo:
+                _work(recipe, run, fleet, stage, writer, todo)
+        _judge(recipe, run, fleet, progress)
     _split(recipe, run, progress)
 
 
-def _same_settings(recipe: Recipe, run: RunFolder) -> None:
-    """Stores what defines the clips; BadSettings where the run's clips were made with something else."""
-    chosen = recipe.model_dump(mode="json", include={"clip", "borders", "features"})
-    chosen["filters"] = {name: asdict(s) for name, s in filter_settings(recipe).items()}
-    mark = settings.settings_hash(chosen)
-    before = run.settings().get(STAGE, {})
-    if before.get("hash") not in (None, mark) and run.done_ids(STAGE):
-        old = before.get("settings", {})
-        changed = sorted(key for key in chosen if old.get(key) != json.loads(json.dumps(chosen[key])))
+def rejudge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> Changes:
+    """Applies other thresholds to what was measured, and makes this the run's recipe; nothing is decoded, no media are needed.
+
+    BadSettings names what else differs from the run's recipe.
+    """
+    check(recipe)
+    old, new = recipe_of(run).model_dump(mode="json"), recipe.model_dump(mode="json")
+    other = [key for key in _differing(old, new) if not key.startswith(THRESHOLDS)]
+    if other:
         raise BadSettings(
-            f"{run.path} was curated with other settings ({', '.join(changed)} changed); choose a new --out, or use --fresh"
+            f"{', '.join(other)}: not as in the recipe of {run.path}; only {', '.join(THRESHOLDS)} can change without decoding"
         )
-    modality = {name: plugins.load("curation.features", name).MODALITY for name in recipe.features}
-    run.write_settings({STAGE: {"hash": mark, "settings": chosen}, "features": modality})
+    with run.writing(STAGE):
+        candidates = run.read(Clip, "candidates")
+        _same_measuring(recipe, run, candidates)
+        if not candidates:
+            raise BadInput(f"{run.path} has nothing to judge yet; run 'svmbench curate' first")
+        run.write_settings({"recipe": new})  # from here on the same command, or a plain 'curate', ends in the same tables
+        found = _judge(recipe, run, fleet, progress)
+    _split(recipe, run, progress)
+    return found
+
+
+def _differing(old: Any, new: Any, where: str = "") -> list[str]:
+    """The keys, with dots, in which two trees of plain values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [(key, f"{where}.{key}" if where else key) for key in sorted({*old, *new})]
+        return [found for key, path in keys for found in _differing(old.get(key), new.get(key), path)]
+    return [] if old == new else [where]
+
+
+def _same_measuring(recipe: Recipe, run: RunFolder, candidates: list[Clip]) -> dict[str, Any]:
+    """What defines the candidates, for the settings; BadSettings where the run's were decoded with something else."""
+    new: dict[str, Any] = json.loads(json.dumps(judge.measured_with(recipe)))
+    if not run.done_ids(STAGE):
+        return new
+    old = run.settings().get(STAGE, {}).get("measured")
+    if old is None:
+        raise BadSettings(f"{run.path} was curated by an older svmbench, which kept too little to go on; use --fresh")
+    both = set(old["filters"]) & set(new["filters"])
+    one, other = ({**values, "filters": {name: values["filters"][name] for name in both}} for values in (old, new))
+    changed = _differing(one, other)
+    if changed:
+        raise BadSettings(
+            f"{run.path} was decoded with other settings ({', '.join(changed)} changed); choose a new --out, or use --fresh"
+        )
+    judge.require_measures(recipe, candidates)
+    return {**new, "filters": {**old["filters"], **new["filters"]}}
 
 
 def _account_done(run: RunFolder, stage: Stage, posts: Mapping[str, Post]) -> set[str]:
@@ -80,11 +121,10 @@ def _account_done(run: RunFolder, stage: Stage, posts: Mapping[str, Post]) -> se
     done = run.done_ids(STAGE) & set(posts)
     drops = {d.id: d for d in run.read(Drop, "drops") if d.stage == STAGE and d.id in done}
     for key in done:
-        drop = drops.get(key)
-        if drop is None:
-            stage.add(kept=1)
+        if key in drops:
+            _count(stage, drops[key])
         else:
-            _count(stage, drop)
+            stage.add(kept=1)
     if done:
         stage.summary.notes.append(f"{len(done)} of {len(posts)} posts were done before")
     return done
@@ -99,18 +139,17 @@ def _count(stage: Stage, drop: Drop) -> None:
 
 def _work(recipe: Recipe, run: RunFolder, fleet: Fleet, stage: Stage, writer: Writer, todo: Mapping[str, Post]) -> None:
     """Maps the posts over the supervised children and commits what is finished, also when the run is broken off."""
-    items = [Item(post, _limit_s(post, recipe)) for post in todo.values()]
-    began, waiting, committed = time.monotonic(), dict[str, Outcome](), time.monotonic()
+    items = [Item(post, _limit_s(post, recipe), key) for key, post in todo.items()]
+    began, waiting, committed = time.monotonic(), dict[str, Candidate | Drop](), time.monotonic()
     workers = max(1, min(fleet.num_cpus, len(items)))
-    results: Any = fleet.map(Supervisor, (ClipJob, recipe, str(run.path)), items, workers=workers)
+    results: Any = supervised(fleet, ClipJob, (recipe, str(run.path)), items, workers=workers, notes=run.path / "at-work")
     try:
         for item, value in results:
             stage.summary.startup_s = stage.summary.startup_s or time.monotonic() - began
-            outcome = _outcome(item.payload, value)
-            waiting[post_key(item.payload)] = outcome
+            outcome = waiting[post_key(item.payload)] = _outcome(item.payload, value)
             stage.summary.left -= 1
-            if outcome.drop:
-                _count(stage, outcome.drop)
+            if isinstance(outcome, Drop):
+                _count(stage, outcome)
             else:
                 stage.add(kept=1)
             if len(waiting) >= BATCH or time.monotonic() - committed > BATCH_S:
@@ -127,27 +166,74 @@ def _limit_s(post: Post, recipe: Recipe) -> float:
     return max(LIMIT_S, LIMIT_FACTOR * length_s)
 
 
-def _outcome(post: Post, value: Any) -> Outcome:
+def _outcome(post: Post, value: Any) -> Candidate | Drop:
     """The one place where a bad file becomes a Drop."""
-    if isinstance(value, Outcome):
+    if isinstance(value, Candidate):
         return value
     if isinstance(value, BadMedia):
-        return dropped(post, "failure", value.reason, None, value.detail)
+        return Drop(id=post_key(post), stage=STAGE, kind="failure", reason=value.reason, detail=value.detail)
     if isinstance(value, WorkerLost):
-        return dropped(post, "failure", "worker_lost", None, str(value))
+        return Drop(id=post_key(post), stage=STAGE, kind="failure", reason="worker_lost", detail=str(value))
     raise value
 
 
-def _commit(writer: Writer, finished: Mapping[str, Outcome]) -> None:
-    kept = [o for o in finished.values() if o.clip]
+def _commit(writer: Writer, finished: Mapping[str, Candidate | Drop]) -> None:
+    found = [outcome for outcome in finished.values() if isinstance(outcome, Candidate)]
     tables: dict[str, pa.Table] = {
-        "clips": records.to_table(Clip, [o.clip for o in kept]),
-        "drops": records.to_table(Drop, [o.drop for o in finished.values() if o.drop]),
+        "candidates": records.to_table(Clip, [c.clip for c in found]),
+        "pictures": records.to_table(ClipPicture, [c.picture for c in found]),
+        "thumbnails": records.to_table(Thumbnails, [c.thumbnails for c in found]),
+        "drops": records.to_table(Drop, [outcome for outcome in finished.values() if isinstance(outcome, Drop)]),
     }
-    for name in sorted({name for o in kept for name in o.features}):
-        rows = [(o.clip.clip_id, o.features[name]) for o in kept if o.clip]
+    for name in sorted({name for c in found for name in c.features}):
+        rows = [(c.clip.clip_id, c.features[name]) for c in found if name in c.features]
         tables[f"features_{name}"] = records.features_table(rows)
     writer.commit(finished, tables)
+
+
+def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> Changes:
+    """Judges all candidates anew, and writes the tables where that changes them."""
+    candidates = run.read(Clip, "candidates")
+    with progress.stage(judge.STAGE, total=len(candidates), unit="clips") as stage, run.writing(judge.STAGE) as writer:
+        stage.summary.seen = stage.summary.left = len(candidates)
+        before = _judged(run)
+        pictures = lambda: {p.clip_id: p for p in run.read(ClipPicture, "pictures")}
+        after = judge.judge(recipe, candidates, pictures, _lacking(recipe, run, candidates), fleet)
+        if after != before:
+            writer.clear()
+            writer.commit([clip.clip_id for clip in candidates], _tables(after))
+        run.write_settings({judge.STAGE: {"settings": judge.thresholds(recipe)}})
+        stage.summary.left = 0
+        stage.add(kept=len(after.clips))
+        for drop in after.drops:
+            _count(stage, drop)
+        return judge.changes(before.verdicts(), after.verdicts())
+
+
+def _judged(run: RunFolder) -> Judgement:
+    """The judgement that the run has; empty where it has none."""
+    drops = [drop for drop in run.read(Drop, "drops") if drop.stage == judge.STAGE]
+    return Judgement(clips=run.read(Clip, "clips"), drops=drops, duplicates=run.read(Duplicate, "duplicates"))
+
+
+def _tables(found: Judgement) -> dict[str, pa.Table]:
+    return {
+        "clips": records.to_table(Clip, found.clips),
+        "drops": records.to_table(Drop, found.drops),
+        "duplicates": records.to_table(Duplicate, found.duplicates),
+    }
+
+
+def _lacking(recipe: Recipe, run: RunFolder, candidates: list[Clip]) -> dict[str, str]:
+    """clip_id -> the first feature of the recipe that the clip does not have."""
+    found: dict[str, str] = {}
+    for name in recipe.features:
+        table = run.read_table(f"features_{name}", ["clip_id"])
+        there = set() if table is None else set(table["clip_id"].to_pylist())
+        for clip in candidates:
+            if clip.clip_id not in there:
+                found.setdefault(clip.clip_id, name)
+    return found
 
 
 def _split(recipe: Recipe, run: RunFolder, progress: Progress) -> None:
@@ -155,7 +241,7 @@ def _split(recipe: Recipe, run: RunFolder, progress: Progress) -> None:
     clips = run.read(Clip, "clips")
     with progress.stage("split", total=len(clips), unit="clips") as stage:
         stage.summary.seen = len(clips)
-        parts = split(clips, recipe.split)
+        parts = split(clips, recipe.split, run.read(Duplicate, "duplicates"))
         if parts != run.read(Split, "splits"):
             with run.writing("split") as writer:
                 writer.clear()

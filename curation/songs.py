@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from svmbench.records import Post
+from svmbench.records import Clip, Post
 
 
 def clip_id(post: Post) -> str:
     """One clip a post: '<platform>-<post_id>-0'."""
     return f"{post.platform}-{post.post_id}-0"
+
+
+def post_of(clip: Clip) -> str:
+    """'platform:post_id' of a clip, as drops have it."""
+    return clip.clip_id.rpartition("-")[0].replace("-", ":", 1)
 
 
 def song_id(post: Post) -> str:

@@ -45,7 +45,7 @@ def crop(
         if as_json:
             print(jsonlib.dumps(cropper.as_json(looked) | ({"out": str(out)} if out else {}), default=str))
             return
-        for line in cropper.lines(looked):
+        for line in cropper.lines_of(looked):
             progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if out is not None:
             what = "" if copied is None else f" ({copied.num_frames} frames, sound: {copied.audio})"

@@ -68,7 +68,9 @@ class Actor:
 
 
 def result(call: Any) -> Any:
-    """The value of a finished call, or its exception as it was raised; WorkerLost if the worker died."""
+    """The value of a finished call, or its exception as it was raised; WorkerLost if the worker died, RuntimeError if it could
+    not even be made.
+    """
     if isinstance(call, Future):
         return call.result()
     import ray
@@ -79,6 +81,8 @@ def result(call: Any) -> Any:
         cause = error.cause if isinstance(error.cause, Exception) else error
         raise cause from None
     except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
+        if getattr(error, "actor_init_failed", False):  # it never was a worker, and starting it again fails again
+            raise RuntimeError(f"a worker could not be made: {str(error).strip().splitlines()[-1]}") from error
         raise WorkerLost(" ".join(str(error).split())[:200]) from error
 
 
@@ -199,6 +203,13 @@ class Fleet:
             self.stop(actor)
         self._stack.close()
 
+    def start_ray(self) -> bool:
+        """Ray runs after this, also for a user of Ray Data; False where the fleet is local and there is none."""
+        with self._lock:
+            if not self.local and not self.startup_s:
+                self._start_ray()
+        return not self.local
+
     def actor(
         self,
         cls: type,
@@ -211,9 +222,8 @@ class Fleet:
     ) -> Actor:
         """Starts a worker. restarts=True: it is made anew when its process dies, with the same arguments."""
         actor = Actor(name=f"{name or cls.__name__}-{uuid.uuid4().hex[:8]}", local=self.local)
+        self.start_ray()
         with self._lock:
-            if not self.local and not self.startup_s:
-                self._start_ray()
             self._actors.append(actor)
         if self.local:
             _LOCAL[actor.name] = (cls(*args), ThreadPoolExecutor(threads, thread_name_prefix=actor.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def curate_job(run: RunFolder, fleet: Fleet, progress: Progress, *, fresh: bool 
         for stage in ("curate", "judge", "split"):
             with run.writing(stage) as writer:
                 writer.clear()
+        shutil.rmtree(run.path / "at-work", ignore_errors=True)
     note(run, "curate")
     curation.run.curate(recipe, run, fleet, progress)
 

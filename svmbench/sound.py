@@ -10,51 +10,91 @@ from typing import Any
 import numpy as np
 import soxr
 
-PAUSE_S = 0.05  # ours: a hole longer than this is filled with silence, an overlap longer than this is overwritten
+from svmbench.growing import Growing
+
+SAMPLES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}  # FFmpeg's names, numpy's
+JUMP_S = 0.010  # ours: a time stamp this far off the one before may begin a hole or an overlap
+LASTING_S = 0.015  # ours: and does where the stamps of about a second on either side differ by this; else it is jitter
+WINDOW = 40  # frames on either side, about a second
 
 
 class Sound:
-    """Decoded sound as mono float32 in [-1, 1] with its times, all at the rate of the first frame."""
+    """Decoded sound as mono float32 in [-1, 1] with its times, all at the rate of the first frame. max_s: how much is likely."""
 
-    def __init__(self) -> None:
-        self.rate = 0
-        self.pieces: list[tuple[float, np.ndarray]] = []
-        self.end_s = 0.0
+    def __init__(self, max_s: float) -> None:
+        self.max_s, self.rate, self.length, self.end_s = max_s, 0, 0, 0.0
+        self.samples: Growing | None = None
+        self.firsts: list[int] = []  # of each frame: its first sample
+        self.starts_s: list[float] = []  # and when the whole sound would have begun, if it had no holes before
 
     def add(self, frame: Any) -> None:
         mono = _mono(frame)
         if not len(mono) or not frame.sample_rate:
             return
         self.rate = self.rate or frame.sample_rate
+        self.samples = self.samples or Growing(int(self.max_s * self.rate) + self.rate, (), np.float32)
         mono = resampled(mono, frame.sample_rate, self.rate)
-        start_s = frame.time if frame.time is not None else self.end_s
-        if self.pieces and abs(start_s - self.end_s) < PAUSE_S:
-            start_s = self.end_s  # jitter of rounded time stamps
-        self.pieces.append((start_s, mono))
-        self.end_s = start_s + len(mono) / self.rate
+        time_s = frame.time if frame.time is not None else self.end_s
+        self.firsts.append(self.length)
+        self.starts_s.append(time_s - self.length / self.rate)
+        self.samples.put(self.length, mono)
+        self.length += len(mono)
+        self.end_s = time_s + len(mono) / self.rate
+
+    def runs(self) -> list[tuple[int, float]]:
+        """(first sample, its time) of each stretch without a hole.
+
+        A stretch has one time for all its frames: the median takes out the rounding of time stamps (a millisecond in Matroska)
+        and their jitter (Vorbis in WebM is off by up to two blocks here and there).
+        """
+        starts_s, found = np.array(self.starts_s), [0]
+        for at in np.flatnonzero(np.abs(np.diff(starts_s)) > JUMP_S) + 1:
+            before, after = starts_s[max(found[-1], at - WINDOW) : at], starts_s[at : at + WINDOW]
+            if abs(np.median(after) - np.median(before)) > LASTING_S:
+                found.append(int(at))
+        bounds = zip(found, [*found[1:], len(starts_s)], strict=True)
+        return [(self.firsts[a], float(np.median(starts_s[a:b])) + self.firsts[a] / self.rate) for a, b in bounds]
+
+    @property
+    def start_s(self) -> float | None:
+        """The time of the first sample; None where there is no sound."""
+        return self.runs()[0][1] if self.length else None
 
     def laid_out(self, origin_s: float, length_s: float) -> tuple[int, np.ndarray]:
-        """(rate, samples) from origin_s on, at most length_s, holes as silence, no padding at the end."""
-        rate = self.rate or 1
-        whole = np.zeros(max(0, min(round(length_s * rate), round((self.end_s - origin_s) * rate))), np.float32)
-        for start_s, mono in self.pieces:
-            at = round((start_s - origin_s) * rate)
-            piece = mono[max(0, -at) : max(0, len(whole) - at)]
-            whole[max(0, at) : max(0, at) + len(piece)] = piece
+        """(rate, samples) from origin_s on, at most length_s, holes as silence, no padding at the end; only to be called once."""
+        if self.samples is None:
+            return 1, np.zeros(0, np.float32)
+        rate, samples, runs = self.rate, self.samples.closed(self.length), self.runs()
+        pieces = [
+            (round((time_s - origin_s) * rate), samples[first:end])
+            for (first, time_s), end in zip(runs, [first for first, _ in runs[1:]] + [self.length], strict=True)
+        ]
+        size = max(0, min(round(length_s * rate), max(place + len(piece) for place, piece in pieces)))
+        place, piece = pieces[0]
+        if len(pieces) == 1 and place <= 0:  # as nearly always: nothing is moved
+            return rate, np.nan_to_num(piece[-place : size - place], copy=False)
+        whole = np.zeros(size, np.float32)
+        for place, piece in pieces:
+            piece = piece[max(0, -place) : max(0, size - place)]
+            whole[max(0, place) : max(0, place) + len(piece)] = piece
         return rate, np.nan_to_num(whole, copy=False)
 
 
 def _mono(frame: Any) -> np.ndarray:
     """The mean of the channels, float32; whole numbers scaled to [-1, 1]."""
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, len(frame.layout.channels)).T
-    mono = np.add.reduce(samples, axis=0, dtype=np.float32) / len(samples)
-    if samples.dtype == np.uint8:
-        return np.asarray((mono - 128) / 128)
-    if np.issubdtype(samples.dtype, np.integer):
-        return np.asarray(mono / -float(np.iinfo(samples.dtype).min))
-    return np.asarray(mono)
+    kind, number = np.dtype(SAMPLES[frame.format.packed.name]), len(frame.layout.channels)
+    if frame.format.is_planar:
+        channels = [np.frombuffer(plane, kind, frame.samples) for plane in frame.planes]
+    else:
+        packed = np.frombuffer(frame.planes[0], kind, frame.samples * number)
+        channels = [packed[i::number] for i in range(number)]
+    mono = channels[0].astype(np.float32)
+    for channel in channels[1:]:
+        mono += channel
+    if kind == np.uint8:
+        mono -= 128.0 * number
+    mono *= np.float32(1 / (number * (1 if kind.kind == "f" else 2.0 ** (8 * kind.itemsize - 1))))
+    return mono
 
 
 def resampled(wave: np.ndarray, rate: int, hz: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from svmbench.settings import build
 
 KINDS = (
     "crawl.platforms",
+    "curation.borders",
     "curation.filters",
     "curation.features",
     "benchmarks.baselines",
@@ -58,9 +59,13 @@ def _settings_are_documented(settings: type) -> None:
 
 
 def test_filters() -> None:
+    names = [module.NAME_OF_MEASURE for module in every("curation.filters")]
+    assert len(set(names)) == len(names), "two filters that store under one name"
     for module in every("curation.filters"):
         _settings_are_documented(module.Settings)
         assert isinstance(module.NEEDS, Needs)
+        assert isinstance(module.EVERY_CLIP, bool), module.__name__
+        assert set(module.MEASURED_WITH) <= {field.name for field in dataclasses.fields(module.Settings)}, module.__name__
         settings = module.Settings()
         for value in (None, 0.0, 1.0, 1e9):
             verdict = module.judge(value, settings)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from svmbench import recipe
-from svmbench.records import Clip, Drop, Post
+from svmbench.records import Clip, ClipPicture, Drop, Post, Split
 from svmbench.store import RunFolder
 
 POSTS = 24
@@ -61,11 +61,15 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def state(run: RunFolder) -> tuple[list[str], list[str], list[str]]:
+def state(run: RunFolder) -> tuple[list[str], ...]:
+    """Posts and drops, candidates and clips with all that was measured, and the parts of the split."""
     return (
         sorted(p.post_id for p in run.read(Post, "posts")),
         sorted(f"{d.stage} {d.id} {d.reason}" for d in run.read(Drop, "drops")),
-        sorted(c.clip_id for c in run.read(Clip, "clips")),
+        sorted(map(repr, run.read(Clip, "candidates"))),
+        sorted(map(repr, run.read(Clip, "clips"))),
+        sorted(map(repr, run.read(ClipPicture, "pictures"))),
+        sorted(map(repr, run.read(Split, "splits"))),
     )
 
 

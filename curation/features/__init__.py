@@ -1,8 +1,10 @@
 """One file a feature: what it needs from the decoder, and extract().
 
 The file name is the feature's name in a recipe (`features: [log_mel, optical_flow]`) and of its table `features_NAME`. Features
-are extracted only from clips that every filter keeps. An exception in extract() costs the clip: it becomes a Drop with kind
-'failure', reason 'feature_NAME' and the exception as detail. MissingExtra stops the run instead.
+are extracted from every clip that can be decoded, also from those that a rule refuses, so that other thresholds need no decoding.
+A clip without audio has none of those that raise Silent, and is dropped as a failure where no rule refuses it before. Any other
+exception in extract() costs the clip: it becomes a Drop with kind 'failure', reason 'feature_NAME' and the exception as detail.
+MissingExtra stops the run instead.
 """
 
 from __future__ import annotations

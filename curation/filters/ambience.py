@@ -26,6 +26,8 @@ TOP_BIN = N_FFT // 4  # 4 kHz; ours: tones above carry little of music's energy
 NEIGHBOURS = 31  # bins, 240 Hz; ours
 NEEDS = Needs(audio_hz=(HZ,))
 NAME_OF_MEASURE = "tonal_share"
+MEASURED_WITH = ("prominence_db", "num_frames")
+EVERY_CLIP = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

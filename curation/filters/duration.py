@@ -10,6 +10,8 @@ from svmbench.settings import setting
 
 NEEDS = Needs()
 NAME_OF_MEASURE = "duration_s"
+MEASURED_WITH = ()
+EVERY_CLIP = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

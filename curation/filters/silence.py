@@ -15,6 +15,8 @@ HZ = 16_000
 FRAME = 800  # samples, 50 ms; ours
 NEEDS = Needs(audio_hz=(HZ,))
 NAME_OF_MEASURE = "silent_share"
+MEASURED_WITH = ("floor_dbfs",)
+EVERY_CLIP = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ HZ = 16_000
 FRAME, CONTEXT = 512, 64  # samples: the network reads a frame and the 64 samples before it
 NEEDS = Needs(audio_hz=(HZ,))
 NAME_OF_MEASURE = "speech_share"
+MEASURED_WITH = ("probability",)
+EVERY_CLIP = False
 MODEL = "data/silero_vad.jit"
 SHAPES: dict[str, tuple[int, ...]] = {
     "waves": (258, 256),

@@ -1,26 +1,23 @@
 """How much of the clip stands still: slide shows and single photographs under music have no motion to match.
 
-Adjacent frames are compared four times a second inside the picture's box. A pair is still when hardly a pixel changes by more
-than the coder's noise.
+Adjacent frames are compared four times a second inside the picture's box (curation.motion). A pair is still when hardly a pixel
+changes by more than the coder's noise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
-from svmbench.media import ClipMedia, FrameNeed, Needs
+from curation import motion
+from curation.filters import _range
+from svmbench.media import ClipMedia
 from svmbench.records import Verdict
 from svmbench.settings import setting
 
-PAIRS = FrameNeed(fps=4, short_side_px=160, plane="y", pairs=True)
-NEEDS = Needs(frames=(PAIRS,))
+NEEDS = motion.NEEDS
 NAME_OF_MEASURE = "still_share"
-
-NOISE = 6  # ours: grey levels that coding alone may change
-CHANGED_SHARE = 0.001  # ours: a pair with fewer changed pixels is still
+MEASURED_WITH = ()
+EVERY_CLIP = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +27,11 @@ class Settings:
     max_share: float = setting(1.0, low=0, high=1, unit="share of frame pairs", source="ours")
 
 
-def is_still(first_HW: np.ndarray, second_HW: np.ndarray) -> bool:
-    """Whether two adjacent frames show the same picture."""
-    difference = cv2.absdiff(np.ascontiguousarray(first_HW), np.ascontiguousarray(second_HW))
-    return bool(np.count_nonzero(difference > NOISE) < CHANGED_SHARE * difference.size)
-
-
 def measure(clip: ClipMedia, settings: Settings) -> float | None:
     """Share of still pairs in [0, 1]; None for a clip of one frame."""
-    pairs = clip.frames(PAIRS)
-    if pairs.next_images is None or not len(pairs.images):
-        return None
-    return float(np.mean([is_still(a, b) for a, b in zip(pairs.images, pairs.next_images, strict=True)]))
+    return motion.clip_motion(clip).still_share
 
 
 def judge(value: float | None, settings: Settings) -> Verdict:
-    if value is None:
-        return Verdict(keep=True, reason="", value=None)
-    keep = value <= settings.max_share
-    return Verdict(keep=keep, reason="" if keep else "still", value=value)
+    """Refuses 'still'."""
+    return _range.judge(value, None, settings.max_share, above="still")

@@ -15,9 +15,10 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from curation.clip_job import filter_settings
+from curation.clip_job import listed_filters
 from curation.sheet import draw, margins
-from svmbench import plugins, records
+from curation.songs import post_of
+from svmbench import records
 from svmbench.errors import BadInput
 from svmbench.recipe import Recipe
 from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Post, Thumbnails
@@ -43,16 +44,15 @@ def build(recipe: Recipe, run: RunFolder, out: Path) -> Path:
 
 
 def _content(recipe: Recipe, run: RunFolder, clips: Sequence[Clip]) -> dict[str, Any]:
-    filters = [(name, plugins.load("curation.filters", name), chosen) for name, chosen in filter_settings(recipe).items()]
-    rules = margins.rules(filters, clips)
+    rules = margins.rules(listed_filters(recipe), clips)
     drops = run.read(Drop, "drops")
-    refused = {d.id: d for d in drops if d.kind == "rule" and d.stage == "judge"}
+    refused = {d.id: d for d in drops if d.stage == "judge"}
     copies = {d.clip_id: d for d in run.read(Duplicate, "duplicates")}
     cards = [_card(clip, rules, refused, copies) for clip in clips]
     cards.sort(key=lambda c: (c["margin"] is None, c["margin"], c["clip"].clip_id))
     shown = cards[:MOST_CARDS]
     _illustrate(shown, run)
-    failed = [d for d in drops if d.kind == "failure" and d.stage == "curate"]
+    failed = [d for d in drops if d.kind == "failure" and d.stage in ("curate", "judge")]
     return {
         "name": run.path.name, "about": recipe.about, "num_clips": len(clips), "cards": shown,
         "verdicts": Counter(c["verdict"] for c in cards).most_common(),
@@ -66,18 +66,13 @@ def _content(recipe: Recipe, run: RunFolder, clips: Sequence[Clip]) -> dict[str,
 def _card(
     clip: Clip, rules: Sequence[margins.Rule], refused: Mapping[str, Drop], copies: Mapping[str, Duplicate]
 ) -> dict[str, Any]:
-    drop = refused.get(post_key(clip))
+    drop = refused.get(post_of(clip))
     near = margins.nearest(rules, clip.measures)
     return {
         "clip": clip, "verdict": drop.reason if drop else "kept", "duplicate": copies.get(clip.clip_id),
         "margin": near[1] if near else None, "near": near[0] if near else None,
         "near_value": clip.measures.get(near[0].measure) if near else None,
     }  # fmt: skip
-
-
-def post_key(clip: Clip) -> str:
-    """'platform:post_id' of a clip, as in drops; a clip_id is '<platform>-<post_id>-<number>'."""
-    return f"{clip.clip_id.partition('-')[0]}:{clip.post_id}"
 
 
 def _illustrate(cards: Sequence[dict[str, Any]], run: RunFolder) -> None:
@@ -93,7 +88,7 @@ def _illustrate(cards: Sequence[dict[str, Any]], run: RunFolder) -> None:
         clip: Clip = card["clip"]
         picture, flow = pictures.get(clip.clip_id), flows.get(clip.clip_id)
         cuts = picture.cut_times_s if picture else ()
-        url = urls.get(post_key(clip), "")
+        url = urls.get(post_of(clip), "")
         card.update(
             frames=draw.frames(clip, thumbnails.get(clip.clip_id)),
             curve=draw.motion(flow.values_TD[:, 0], flow.hop_s, clip, cuts, top) if flow else "",

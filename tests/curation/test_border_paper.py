@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from curation.borders import paper as border
+from curation.borders import paper
 from curation.borders.paper import find_border
 from svmbench import media
 from svmbench.media import Needs
@@ -46,7 +46,7 @@ def boxed(picture_THW: np.ndarray, bars: tuple[int, int, int, int], level: int =
 def as_coded(film: Callable[..., Path], path: Path, frames_THW: np.ndarray) -> np.ndarray:
     """The frames after a round trip through H.264."""
     film(path, np.repeat(frames_THW[..., None], 3, axis=3), fps=4)
-    return media.decode(path, Needs(frames=(border.FRAMES,)), 60).frames(border.FRAMES).images
+    return media.decode(path, Needs(frames=(paper.FRAMES,)), 60).frames(paper.FRAMES).images
 
 
 def errors(found: Box, bars: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -73,6 +73,8 @@ def test_plain_bars_are_found_to_two_pixels(name: str, bars: tuple[int, int, int
     found = find_border(frames)
     assert found.kind == kind
     assert max(map(abs, errors(found.box, bars, frames.shape))) <= 2
+    assert tuple(side.kind for side in found.sides) == tuple("black" if bar else "none" for bar in bars)
+    assert [side.depth_px for side in found.sides] == pytest.approx(bars, abs=2)
     assert found.confidence >= 0.5
 
 
@@ -87,9 +89,9 @@ def test_bars_survive_the_coder(film: Callable[..., Path], tmp_path: Path, level
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_borderless_pictures_stay_whole_also_in_the_dark(name: str, gain: float) -> None:
     frames = (moving(name, 270, 480) * gain).astype(np.uint8)
-    assert find_border(frames) == border.Border(
-        box=Box(left_px=0, top_px=0, width_px=270, height_px=480), kind="none", confidence=find_border(frames).confidence
-    )
+    found = find_border(frames)
+    assert found.box == Box(left_px=0, top_px=0, width_px=270, height_px=480)
+    assert [(side.kind, side.depth_px) for side in found.sides] == [("none", 0)] * 4
 
 
 def test_a_video_that_is_boxed_for_half_its_time_keeps_the_rest() -> None:
@@ -133,8 +135,8 @@ def test_the_final_step_cuts_what_the_box_says() -> None:
     picture = moving("camera", 200, 160)
     frames = boxed(picture, bars)
     box = Box(left_px=20, top_px=30, width_px=200, height_px=160)
-    assert border.crop(frames, box).shape == picture.shape
-    assert np.abs(border.crop(frames, box).astype(int) - picture).max() <= 1
+    assert paper.crop(frames, box).shape == picture.shape
+    assert np.abs(paper.crop(frames, box).astype(int) - picture).max() <= 1
 
 
 def test_one_sided_bars_are_left_by_the_paper_method() -> None:
@@ -148,8 +150,8 @@ def test_real_videos(clips: Path) -> None:
     rows = [r for r in csv.DictReader((clips / "manifest.csv").read_text().splitlines()) if r["width_px"] and r["borders"]]
     right = []
     for row in rows:
-        clip = media.decode(clips / row["file"], Needs(frames=(border.FRAMES,)), 20)
-        found = find_border(clip.frames(border.FRAMES).images)
+        clip = media.decode(clips / row["file"], Needs(frames=(paper.FRAMES,)), 20)
+        found = find_border(clip.frames(paper.FRAMES).images)
         name, _, sides = row["borders"].partition(":")
         depth = {side: int(number) for side, number in re.findall(r"([ltrb])(\d+)", sides)}
         bars = depth.get("l", 0), depth.get("t", 0), depth.get("r", 0), depth.get("b", 0)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from curation import run as stage_run
-from curation.clip_job import ClipJob, Outcome
+from curation.clip_job import ClipJob
 from curation.filters import duration
-from curation.run import check, curate
-from svmbench.errors import BadSettings, UnknownName
+from curation.run import check, curate, rejudge
+from svmbench.errors import BadMedia, BadSettings, UnknownName
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Summary
 from svmbench.recipe import Recipe, parse
-from svmbench.records import Clip, Drop, Post, Split, Verdict, features_from_table, to_table
+from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Post, Split, Thumbnails, features_from_table, to_table
 from svmbench.store import RunFolder
 
 Film = Callable[..., Path]
@@ -30,13 +32,14 @@ LIGHT = {"filters": {"still": {"max_share": 0.9}}, "features": ["optical_flow"]}
 
 def recipe(**changes: Any) -> Recipe:
     values = {
-        "name": "small", "search": {"words": ["a"]}, "clip": {"min_s": 2, "max_s": 4}, "filters": FILTERS, "features": FEATURES,
-        "split": {"train": 0.5, "val": 0.0, "test": 0.5},
+        "name": "small", "search": {"words": ["a"]}, "clip": {"min_s": 2, "max_s": 4}, "borders": {"method": "paper"},
+        "filters": FILTERS, "features": FEATURES,
+        "duplicates": {"keep": "none"}, "split": {"train": 0.5, "val": 0.0, "test": 0.5},
     }  # fmt: skip
     return parse({**values, **changes}, "small")
 
 
-def run_of(folder: Path, files: dict[str, Path | None]) -> RunFolder:
+def run_of(folder: Path, files: Mapping[str, Path | None]) -> RunFolder:
     """A run folder as the crawl leaves it: a post a file, in pairs of the same track."""
     run = RunFolder.create(folder)
     posts = [
@@ -62,7 +65,7 @@ def go(chosen: Recipe, run: RunFolder, *, local: bool = True) -> dict[str, Summa
 
 @pytest.fixture(scope="session")
 def films(film: Film, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Five small files: two that move, one in bars, one that stands still, one without sound; each its own content."""
+    """Five small files of one picture: two that move, one in bars, one that stands still, one without sound."""
     folder = tmp_path_factory.mktemp("films")
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (120, 400, 3), np.uint8).repeat(2, 0)[:120]
@@ -89,8 +92,8 @@ def test_every_post_becomes_a_clip_or_a_drop(films: dict[str, Path], film: Film,
     short = film(tmp_path / "short.mp4", [np.full((64, 64, 3), 9 * i, np.uint8) for i in range(12)])
     run = run_of(tmp_path / "run", {**films, "page": tmp_path / "page.mp4", "short": short, "gone": None})
     account = go(recipe(), run)
-    assert account["curate"].seen == 8
-    assert account["curate"].kept == 3
+    assert (account["curate"].seen, account["curate"].kept, account["curate"].failed.total()) == (8, 6, 2)
+    assert (account["judge"].seen, account["judge"].kept, account["judge"].dropped.total()) == (6, 3, 3)
     assert reasons(run) == {
         "still": ("rule", "still"), "mute": ("rule", "no_audio"), "short": ("rule", "too_short"),
         "page": ("failure", "unreadable"), "gone": ("failure", "no_media"),
@@ -105,10 +108,26 @@ def test_every_post_becomes_a_clip_or_a_drop(films: dict[str, Path], film: Film,
     assert clips["one"].end_s == pytest.approx(3.0)
     assert clips["one"].measures["still_share"] == 0
     assert {"duration_s", "silent_share", "truncated", "border_confidence"} <= set(clips["one"].measures)
+    candidates = {clip.post_id: clip for clip in run.read(Clip, "candidates")}
+    assert set(candidates) == {*clips, "still", "mute", "short"}, "whatever can be decoded, so that the rules may change"
+    assert [candidates[name] for name in clips] == list(clips.values())
     for name in FEATURES:
         table = run.read_table(f"features_{name}")
         assert table is not None
-        assert set(features_from_table(table)) == {clip.clip_id for clip in clips.values()}
+        heard = {clip.clip_id for clip in candidates.values() if name != "log_mel" or clip.measures["audio_s"]}
+        assert set(features_from_table(table)) == heard
+    pictures = {picture.clip_id: picture for picture in run.read(ClipPicture, "pictures")}
+    thumbnails = {small.clip_id: small for small in run.read(Thumbnails, "thumbnails")}
+    assert set(pictures) == set(thumbnails) == {clip.clip_id for clip in candidates.values()}
+    barred = pictures["tiktok-barred-0"]
+    assert barred.border_kinds == ("none", "black", "none", "black")
+    assert len(barred.hashes) == len(barred.hash_times_s) == len(barred.hash_qualities) > 3
+    small = thumbnails["tiktok-barred-0"]
+    assert len(small.jpegs) == len(small.times_s) == 3
+    shown = cv2.imdecode(np.frombuffer(small.jpegs[0], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert shown is not None
+    assert shown.shape == (240, 160), "the whole frame, with its bars"
+    assert shown[:50].max() < 40 < shown[80:160].mean()
     drop = next(d for d in run.read(Drop, "drops") if d.reason == "still")
     assert drop.value == 1
     assert '"silent_share": 0.0' in drop.detail
@@ -125,11 +144,80 @@ def test_a_second_start_does_nothing_again_and_other_settings_are_refused(films:
     assert run.markers() == markers
     assert (again.kept, again.dropped, again.left) == (first.kept, first.dropped, 0)
     assert again.notes == ["2 of 2 posts were done before"]
-    with pytest.raises(BadSettings, match=r"filters changed.*--out"):
-        go(recipe(filters={**FILTERS, "still": {"max_share": 0.5}}), run)
+    for changed, key in (
+        ({"clip": {"min_s": 2, "max_s": 3}}, "clip.max_s"),
+        ({"borders": {"method": "none"}}, "borders.method"),
+        ({"features": FEATURES[:1]}, "features"),
+        ({"filters": {**FILTERS, "silence": {"floor_dbfs": -40}}}, "filters.silence.floor_dbfs"),
+    ):
+        with pytest.raises(BadSettings, match=rf"\({key} changed\).*--out"):
+            go(recipe(**changed), run)
+    with pytest.raises(BadSettings, match=r"filters\.speech: 2 of 2 clips.*curate --fresh"):
+        go(recipe(filters={**FILTERS, "speech": {}}), run)
     go(recipe(split={"train": 0, "val": 0, "test": 1}), run)  # a split is made anew, clips stay
     assert [len(part.clip_ids) for part in run.read(Split, "splits")] == [0, 0, 1]
-    assert run.markers("curate") == [m for m in markers if m["stage"] == "curate"]
+    for stage in ("curate", "judge"):
+        assert run.markers(stage) == [m for m in markers if m["stage"] == stage]
+
+
+def test_other_thresholds_judge_anew_and_decode_nothing(films: dict[str, Path], tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", {name: films[name] for name in ("one", "still")})
+    go(recipe(), run)
+    decoded = run.markers("curate")
+    loose = go(recipe(filters={**FILTERS, "still": {}}), run)
+    assert (loose["judge"].kept, loose["judge"].dropped) == (2, {})
+    assert {clip.post_id for clip in run.read(Clip, "clips")} == {"one", "still"}
+    assert not run.read(Drop, "drops")
+    assert sum(len(part.clip_ids) for part in run.read(Split, "splits")) == 2
+    assert run.markers("curate") == decoded
+    assert loose["curate"].notes == ["2 of 2 posts were done before"]
+
+
+def test_rejudging_gives_the_tables_of_a_run_that_was_decoded_with_the_new_thresholds(
+    films: dict[str, Path], tmp_path: Path
+) -> None:
+    names = {name: films[name] for name in ("one", "barred", "still")}
+    run, fresh = run_of(tmp_path / "run", names), run_of(tmp_path / "fresh", names)
+    rules = {"sharpness": {"min_sharpness": 0.01}, "border_share": {"max_share": 0.3}, "silence": {"max_share": 0.9}}
+    new = recipe(filters=rules, duplicates={"keep": "best"})
+    go(recipe(), run)
+    run.write_settings({"recipe": recipe().model_dump(mode="json")})
+    shutil.rmtree(run.path / "media")
+    with Fleet(local=True) as fleet:
+        found = rejudge(new, run, fleet, Progress(quiet=True))
+    assert found.moved == {("still", "kept"): ("tiktok:still",), ("kept", "much_border"): ("tiktok:barred",)}
+    go(new, fresh)
+    for table in ("clips", "drops", "duplicates", "splits"):
+        written = [[part.read_bytes() for part in folder.table_parts(table)] for folder in (run, fresh)]
+        assert written[0] == written[1], table
+
+
+def test_a_run_of_an_older_svmbench_asks_for_fresh(films: dict[str, Path], tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", {"one": films["one"]})
+    with run.writing("curate") as writer:
+        writer.commit(["tiktok:one"], {"drops": to_table(Drop, [Drop(id="tiktok:one", stage="curate", kind="rule", reason="x")])})
+    run.write_settings({"curate": {"hash": "abc", "settings": {"filters": {}}}})
+    with pytest.raises(BadSettings, match=r"older svmbench.*use --fresh"):
+        go(recipe(), run)
+    with run.writing("curate") as writer:
+        writer.clear()
+    assert go(recipe(), run)["judge"].kept == 1
+
+
+def test_one_copy_of_a_near_duplicate_is_kept(films: dict[str, Path], tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", {name: films[name] for name in ("one", "barred", "still")})
+    account = go(recipe(duplicates={"keep": "best"}), run)["judge"]
+    assert account.dropped == {"still": 1, "duplicate": 1}
+    (clip,) = run.read(Clip, "clips")
+    drop = next(d for d in run.read(Drop, "drops") if d.reason == "duplicate")
+    twins = {twin.clip_id: twin for twin in run.read(Duplicate, "duplicates")}
+    assert set(twins) == {"tiktok-one-0", "tiktok-barred-0"}, "and not the still one, which a rule refuses"
+    assert twins[clip.clip_id].kept
+    assert (drop.kind, drop.stage, drop.detail) == ("rule", "judge", f"of {clip.clip_id}")
+    assert drop.value == twins[f"{drop.id.replace(':', '-')}-0"].match_share
+    account = go(recipe(duplicates={"keep": "all"}), run)["judge"]
+    assert account.kept == 2
+    assert sorted(len(part.clip_ids) for part in run.read(Split, "splits")) == [0, 0, 2], "copies stand in one part"
 
 
 def test_what_is_broken_off_is_taken_up(films: dict[str, Path], tmp_path: Path) -> None:
@@ -149,7 +237,7 @@ def test_what_is_broken_off_is_taken_up(films: dict[str, Path], tmp_path: Path) 
     assert progress.summaries[0].left == 3
     assert len(run.done_ids("curate")) == 2
     account = go(recipe(**LIGHT), run)["curate"]
-    assert (account.seen, account.kept, account.dropped.total(), account.left) == (5, 4, 1, 0)
+    assert (account.seen, account.kept, account.left) == (5, 5, 0)
     assert len(run.read(Clip, "clips")) == 4
     assert len(run.read(Drop, "drops")) == 1
 
@@ -159,20 +247,16 @@ def test_not_measured_is_none_and_not_zero_and_what_is_no_number_is_a_failure(fi
     (post,) = run.read(Post, "posts")
     job = ClipJob(recipe(**LIGHT), str(run.path))
 
-    def measured_as(value: float | None) -> Outcome:
-        judge = lambda found, _: Verdict(keep=True, reason="", value=found)
-        odd = SimpleNamespace(NAME_OF_MEASURE="odd", measure=lambda clip, _: value, judge=judge)
+    def measured_as(value: float | None) -> float | None:
+        odd = SimpleNamespace(NAME_OF_MEASURE="odd", measure=lambda clip, _: value)
         job.filters = [("odd", odd, None)]  # type: ignore[list-item]
-        return job.run(post)
+        return job.run(post).clip.measures["odd"]
 
     for value in (None, 0.0, 0.25):
-        clip = measured_as(value).clip
-        assert clip is not None
-        assert clip.measures["odd"] == value
+        assert measured_as(value) == value
     for value in (float("nan"), float("inf")):
-        drop = measured_as(value).drop
-        assert drop is not None
-        assert (drop.kind, drop.reason) == ("failure", "filter_odd")
+        with pytest.raises(BadMedia, match="filter_odd: ValueError: the measure is"):
+            measured_as(value)
 
 
 JOB = '''

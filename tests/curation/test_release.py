@@ -83,7 +83,7 @@ def make_run(path: Path, *, splits: list[Split] | None = None, clips: list[Clip]
                 "features_steps": features_table(features(c, int(c.end_s), 4, 1.0) for c in half[1:]),
             }
             w.commit([c.clip_id for c in half], tables)
-    run.write_settings({"curate": {"settings": {"filters": {"speech": {"max_share": 0.5, "window_s": 0.096}}}}})
+    run.write_settings({"judge": {"settings": {"filters": {"speech": {"max_share": 0.5, "window_s": 0.096}}}}})
     ids = [c.clip_id for c in clips]
     splits = splits or [
         Split(name=name, clip_ids=tuple(part), grouped_by="song")

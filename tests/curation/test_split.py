@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from curation.songs import clip_id, song_id
 from curation.split import assert_no_leak, split
 from svmbench.errors import Leak
 from svmbench.recipe import SplitRule
-from svmbench.records import Box, Clip, Post, Split
+from svmbench.records import Box, Clip, Duplicate, Post, Split
 
 RULE = SplitRule(by="song", train=0.5, val=0.1, test=0.4, seed=3)
 
@@ -76,7 +77,7 @@ def test_a_part_without_a_share_stays_empty() -> None:
 
 
 def test_a_split_that_would_leak_is_never_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curation.split, "_together", lambda clips, by: [[c] for c in clips])
+    monkeypatch.setattr(curation.split, "_together", lambda clips, by, cluster_of: [[c] for c in clips])
     with pytest.raises(Leak, match="share song one"):
         split([clip(i, "one") for i in range(9)], RULE)
 
@@ -108,3 +109,36 @@ def test_a_leak_names_the_pair(second: Clip, shared: str) -> None:
     ]
     with pytest.raises(Leak, match=rf"c001 \(train\) and c002 \(test\) share {shared}"):
         assert_no_leak(parts, [clip(1, "a", media="f"), second], "song")
+
+
+def same_video(*clip_ids: str) -> list[Duplicate]:
+    return [Duplicate(clip_id=c, cluster=clip_ids[0], kept=True, match_share=1.0) for c in clip_ids]
+
+
+@pytest.mark.parametrize("by", ["song", "post"])
+def test_near_duplicates_under_different_songs_stay_together(by: Literal["song", "post"]) -> None:
+    clips = [clip(i, f"s{i}") for i in range(30)]
+    for seed in range(20):
+        rule = SplitRule(by=by, train=0.5, val=0.1, test=0.4, seed=seed)
+        parts = split(clips, rule, [*same_video("c003", "c017", "c021"), *same_video("c004", "c005")])
+        homes = {c: part.name for part in parts for c in part.clip_ids}
+        assert homes["c003"] == homes["c017"] == homes["c021"]
+        assert homes["c004"] == homes["c005"]
+        assert len(homes) == 30
+        assert all(part.clip_ids for part in parts)
+
+
+def test_rows_of_clips_that_were_dropped_change_nothing() -> None:
+    clips = [clip(i, f"s{i}") for i in range(30)]
+    gone = [Duplicate(clip_id="c099", cluster="c003", kept=False, match_share=0.9), *same_video("c003")]
+    assert split(clips, RULE, gone) == split(clips, RULE)
+
+
+def test_a_near_duplicate_on_both_sides_is_a_leak_that_names_the_pair() -> None:
+    parts = [
+        Split(name="train", clip_ids=("c001",), grouped_by="post"),
+        Split(name="test", clip_ids=("c002",), grouped_by="post"),
+    ]
+    assert_no_leak(parts, [clip(1, "a"), clip(2, "b")], "post")
+    with pytest.raises(Leak, match=r"c001 \(train\) and c002 \(test\) share near-duplicate c001"):
+        assert_no_leak(parts, [clip(1, "a"), clip(2, "b")], "post", same_video("c001", "c002"))

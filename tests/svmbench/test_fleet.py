@@ -14,7 +14,7 @@ from svmbench.fleet import Fleet
 
 # Ray keeps state in its process, so each of these runs in a process of its own, as a command does.
 SCRIPT = """
-import os, sys
+import os, sys, time
 from svmbench.errors import DownloadFailed, Failure
 from svmbench.fleet import Fleet
 
@@ -30,6 +30,10 @@ class Counter:
     def __init__(self): self.n = 0
     def add(self, k): self.n += k; return self.n
 
+class Unborn:
+    def __init__(self): raise ValueError("no such weights")
+    def run(self, item): return item
+
 class Caller:
     def __init__(self, counter): self.counter = counter
     def run(self, item): return self.counter.ask("add", item)
@@ -43,6 +47,10 @@ if __name__ == "__main__":
             assert pid != os.getpid()
         assert type(seen["raise"]).__name__ == "DownloadFailed" and seen["raise"].failure.kind == "gone", seen
         assert type(seen["die"]).__name__ == "WorkerLost", seen
+        began = time.monotonic()
+        failed = dict(fleet.map(Unborn, (), [1, 2, 3], workers=1))
+        assert sorted(failed) == [1, 2, 3] and all("no such weights" in str(e) for e in failed.values()), failed
+        assert all(type(e) is RuntimeError for e in failed.values()) and time.monotonic() - began < 40, failed
         counter = fleet.actor(Counter, name="counter", cpus=0)
         assert sorted(v for _, v in fleet.map(Caller, (counter,), [1] * 10)) == list(range(1, 11))
     print("PASSED")

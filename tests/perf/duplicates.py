@@ -1,0 +1,233 @@
+"""Near-duplicates on re-uploads of real videos: recall by kind, false pairs, cost: python tests/perf/duplicates.py [CACHE].
+
+Sources are the first seconds of different videos under SVMBENCH_SHARED (default ../shared) and of moving photographs of
+scikit-image. Each is uploaded anew in the KINDS below with ffmpeg; the files are kept in CACHE (default: a temporary folder) and
+used again. Borders are found by METHODS, hashes are PDQ as in curation/hashes.py, with pHash64 beside it under the same rule.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pdqhash
+from skimage import data as photographs
+
+from curation import bands, border, hashes
+from curation.duplicates import match_share
+from svmbench import media
+from svmbench.media import ClipMedia
+from svmbench.recipe import Duplicates
+
+CLIPS = Path(os.environ.get("SVMBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "clips"
+LENGTH_S = 8
+METHODS = ("none", "paper", "robust")
+PHASH_BITS = 10
+VIDEOS = {  # different videos, seen by a person, and the second to begin at; five show different toys on one table
+    "Zulko+moviepy/media/big_buck_bunny_0_30.webm": 2, "Zulko+moviepy/media/chaplin.mp4": 0,
+    "Zulko+moviepy/media/smpte-2997.mp4": 0, "Zulko+moviepy/media/video_with_failing_audio.mp4": 0,
+    "androidx+media/libraries/test_data/src/test/assets/media/mp4/hdr10-av1.mp4": 0,
+    "androidx+media/libraries/test_data/src/test/assets/media/mp4/midroll-5s.mp4": 0,
+    "androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_with_increasing_timestamps_320w_240h_5s.mp4": 0,
+    "androidx+media/libraries/test_data/src/test/assets/media/mp4/trim_optimization_failure.mp4": 0,
+    "chouliuzuo+GVMGen/examples_of_results/21.mp4": 0, "chouliuzuo+GVMGen/examples_of_results/25.mp4": 0,
+    "chouliuzuo+GVMGen/examples_of_results/27.mp4": 0, "chouliuzuo+GVMGen/examples_of_results/28.mp4": 0,
+    "chouliuzuo+GVMGen/examples_of_results/30.mp4": 0, "mdn+dom-examples/canvas/chroma-keying/media/video.mp4": 0,
+    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/elf.webm": 0,
+    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/frog.webm": 0,
+    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/monster.webm": 0,
+    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/pig.webm": 0,
+    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/rabbit.webm": 0,
+    "open-mmlab+FoleyCrafter/examples/avsync/0.mp4": 0,
+    "open-mmlab+FoleyCrafter/examples/avsync/1.mp4": 0, "open-mmlab+FoleyCrafter/examples/avsync/2.mp4": 0,
+    "open-mmlab+FoleyCrafter/examples/vggsound/0.mp4": 0, "open-mmlab+FoleyCrafter/examples/vggsound/3.mp4": 0,
+    "pytorch+torchcodec/test/resources/av1_video.mkv": 0, "pytorch+torchcodec/test/resources/nasa_13013.mp4": 0,
+    "samdutton+simpl/av1/video/vp9_562.webm": 0, "samdutton+simpl/video/video/small.webm": 0,
+    "samdutton+simpl/videomedia/video/smaller.mp4": 0, "v-iashin+video_features/sample/v_GGSY1Qvo990.mp4": 0,
+}  # fmt: skip
+PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
+FIT = "scale=w='min(480,iw)':h=-2,setsar=1,fps='min(30,source_fps)'"
+ENCODER = ("-an", "-pix_fmt", "yuv420p", "-preset", "ultrafast")
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {  # filters; [1] is the caption, [2] the logo; options
+    "bordered": ("scale=360:-2,pad=360:640:0:(oh-ih)/2", ()),
+    "pillars": ("pad=ceil(iw*0.7)*2:ih:(ow-iw)/2:0:0x203040", ()),
+    "encoded": ("null", ("-crf", "37")),
+    "rescaled": ("scale=ceil(iw*0.22)*2:ceil(ih*0.24)*2", ()),
+    "captioned": ("scale=360:-2,pad=360:640:0:(oh-ih)/2[p];[1]scale=300:-1[c];[p][c]overlay=30:H*0.75", ()),
+    "caption inside": ("null[p];[1]scale=260:-1[c];[p][c]overlay=(W-w)/2:H*0.78", ()),
+    "logo": ("null[p];[2]scale=56:-1[c];[p][c]overlay=W-w-12:12", ()),
+    "trimmed": ("trim=start=1.3:end=6,setpts=PTS-STARTPTS", ()),
+    "sped up": ("setpts=PTS/1.05,fps=25", ()),
+    "other rate": ("fps=12", ()),
+    "graded": ("eq=contrast=1.2:brightness=0.06:saturation=1.5:gamma=0.85", ()),
+    "dark": ("lutyuv=y=16+(val-16)*0.2", ()),
+    "zoomed": ("crop=iw*0.9:ih*0.9,scale=ceil(iw/2)*2:ceil(ih/2)*2", ()),
+    "blurred fill": (
+        "split[a][b];[a]scale=90:160,boxblur=6:2,scale=360:640[f];[b]scale=360:-2[g];[f][g]overlay=0:(H-h)/2", ()
+    ),
+    "all at once": (
+        "trim=start=0.7:end=7,setpts=(PTS-STARTPTS)/1.03,fps=20,eq=contrast=1.1:gamma=0.9,scale=360:-2,"
+        "pad=360:640:0:(oh-ih)/2[p];[1]scale=300:-1[c];[p][c]overlay=30:H*0.78", ("-crf", "33"),
+    ),
+    "mirrored": ("hflip", ()),
+}  # fmt: skip
+CROSSED = (
+    "source",
+    "bordered",
+    "pillars",
+    "encoded",
+    "rescaled",
+    "captioned",
+    "all at once",
+)  # of which false pairs are looked for
+TARGET = ("bordered", "pillars", "encoded", "rescaled", "captioned")
+
+
+def ffmpeg(*arguments: str) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True, stdin=subprocess.DEVNULL)
+
+
+def picture(path: Path, text: str, size: tuple[int, int], scale: float) -> Path:
+    """White text with a black edge on nothing, as PNG."""
+    canvas = np.zeros((size[1], size[0], 4), np.uint8)
+    for colour, width in (((0, 0, 0, 255), 9), ((255, 255, 255, 255), 3)):
+        cv2.putText(canvas, text, (8, size[1] - 18), cv2.FONT_HERSHEY_DUPLEX, scale, colour, width, cv2.LINE_AA)
+    cv2.imwrite(str(path), canvas)
+    return path
+
+
+def moving_photograph(name: str, path: Path) -> None:
+    """A slow pan and zoom over a photograph."""
+    image = cv2.cvtColor(getattr(photographs, name)(), cv2.COLOR_RGB2BGR)
+    height, width = image.shape[:2]
+    raw = path.with_suffix(".avi")
+    writer = cv2.VideoWriter(str(raw), cv2.VideoWriter.fourcc(*"MJPG"), 25, (480, 270))
+    for t in np.linspace(0, 1, 25 * LENGTH_S):
+        share = 0.9 - 0.35 * t
+        across, down = int(width * share), int(min(height, width * 9 / 16) * share)
+        left, top = int((width - across) * t), int((height - down) * (1 - t) * 0.8)
+        writer.write(cv2.resize(image[top : top + down, left : left + across], (480, 270), interpolation=cv2.INTER_AREA))
+    writer.release()
+    ffmpeg("-i", str(raw), "-pix_fmt", "yuv420p", "-crf", "20", "-preset", "ultrafast", str(path))
+    raw.unlink()
+
+
+def uploads(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """(source, kind, file); kind is 'source' for the file that the others were made from."""
+    caption = picture(folder / "caption.png", "wait for it ...", (420, 70), 1.5)
+    logo = picture(folder / "logo.png", "@me", (140, 80), 1.6)
+    origins = [(Path(name).stem + f" {i}", CLIPS / name, start) for i, (name, start) in enumerate(VIDEOS.items())]
+    for name in PHOTOGRAPHS:
+        path = folder / f"photograph-{name}.mp4"
+        if not path.exists():
+            moving_photograph(name, path)
+        origins.append((name, path, 0))
+    for source, origin, start in origins:
+        first = folder / f"{source}-source.mp4".replace(" ", "_")
+        if not first.exists() and origin.exists():
+            ffmpeg("-ss", str(start), "-t", str(LENGTH_S), "-i", str(origin), "-vf", FIT, *ENCODER, "-crf", "18", str(first))
+        for kind, (filters, options) in KINDS.items() if first.exists() else ():
+            path = folder / f"{source}-{kind}.mp4".replace(" ", "_")
+            if not path.exists():
+                graph = f"[0:v]{filters},scale=ceil(iw/2)*2:ceil(ih/2)*2[out]"
+                inputs = ["-i", str(first), "-i", str(caption), "-i", str(logo), "-filter_complex", graph, "-map", "[out]"]
+                ffmpeg(*inputs, *ENCODER, *(options or ("-crf", "26")), str(path))
+            yield source, kind, path
+        if first.exists():
+            yield source, "source", first
+
+
+class Hashed:
+    """All files with one way to find borders: PDQ as curation/hashes.py has it, and pHash64, of the same frames."""
+
+    def __init__(self) -> None:
+        self.pdq: dict[tuple[str, str], np.ndarray] = {}
+        self.phash: dict[tuple[str, str], np.ndarray] = {}
+        self.cpu_s: dict[str, float] = defaultdict(float)
+        self.num_frames = 0
+
+    def add(self, name: tuple[str, str], clip: ClipMedia, rule: Duplicates, peers: bool) -> None:
+        began = time.process_time()
+        _, found, qualities = hashes.of(clip)
+        self.cpu_s["PDQ, ours"] += time.process_time() - began
+        self.pdq[name] = bands.words([h for h, q in zip(found, qualities, strict=True) if q >= rule.quality_min])
+        images = clip.frames(hashes.FRAMES).images
+        self.num_frames += len(images)
+        began = time.process_time()
+        self.phash[name] = np.array([phash64(image) for image in images], np.uint64)[:, None]
+        self.cpu_s["pHash64"] += time.process_time() - began
+        if peers:
+            coloured = np.repeat(images[..., None], 3, axis=3)
+            began = time.process_time()
+            for image in coloured:
+                pdqhash.compute(image)
+            self.cpu_s["PDQ, pdqhash"] += time.process_time() - began
+
+
+def phash64(luma_HW: np.ndarray) -> int:
+    """The 8 x 8 lowest frequencies of 32 x 32 points against their median, as ImageHash does it."""
+    low = cv2.dct(cv2.resize(luma_HW, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32))[:8, :8].ravel()
+    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+
+
+def share64(first_E: np.ndarray, second_F: np.ndarray, rule: Duplicates) -> float | None:
+    near = np.bitwise_count(first_E ^ second_F.T) <= PHASH_BITS
+    share = near.any(axis=1).mean() if len(first_E) <= len(second_F) else near.any(axis=0).mean()
+    return float(share) if share >= rule.match_share else None
+
+
+def report(method: str, found: Hashed, rule: Duplicates) -> None:
+    names = sorted(found.pdq)
+    print(f"\nborders: {method}; {len({s for s, _ in names})} sources, {len(names)} files")
+    for title, table, share in (("PDQ", found.pdq, match_share), ("pHash64", found.phash, share64)):
+        hits: dict[str, list[bool]] = defaultdict(list)
+        false, num_crossed = [], 0
+        for a, b in combinations(names, 2):
+            if a[0] != b[0]:
+                num_crossed += a[1] in CROSSED and b[1] in CROSSED
+                if a[1] in CROSSED and b[1] in CROSSED and share(table[a], table[b], rule) is not None:
+                    false.append((a, b))
+            elif "source" in (a[1], b[1]):
+                hits[a[1] if b[1] == "source" else b[1]].append(share(table[a], table[b], rule) is not None)
+        target = [hit for kind in TARGET for hit in hits[kind]]
+        print(f"  {title:<8} recall {np.mean(target):.3f} of {len(target)} ({', '.join(TARGET)})")
+        print(f"    false pairs {len(false)} of {num_crossed}")
+        print("    " + "; ".join(f"{kind} {np.mean(hits[kind]):.2f}" for kind in KINDS))
+        for a, b in false[:5]:
+            print(f"    false: {a} and {b}")
+    print("  CPU: " + "; ".join(f"{k} {1e3 * s / found.num_frames:.2f} ms a frame, {1e3 * s / len(names):.1f} ms a file"
+                                for k, s in found.cpu_s.items()))  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    rule = Duplicates()
+    if not CLIPS.is_dir():
+        print(f"skipped: there are no videos in {CLIPS}; set SVMBENCH_SHARED")
+        return
+    methods = {name: border.method(name) for name in METHODS}
+    wanted = media.union([hashes.NEEDS, *(m.NEEDS for m in methods.values())])
+    tables: dict[str, Hashed] = defaultdict(Hashed)
+    for source, kind, path in uploads(folder):
+        clip = media.decode(path, wanted, 60.0)
+        for name, method in methods.items():
+            tables[name].add((source, kind), clip.with_box(method.find(clip).box), rule, peers=name == "none")
+    for name, found in tables.items():
+        report(name, found, rule)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary))
