@@ -12,7 +12,7 @@ import cv2
 from rich.table import Table
 
 from curation.border_bench import sheet
-from curation.border_bench.score import RATES, Scored
+from curation.border_bench.score import GROUPS, RATES, TOTAL, Scored
 
 HEAD = ("method", "<= 1 px", "<= 2 px", "IoU", "false cut", "missed", "CPU ms")
 
@@ -28,7 +28,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a half, kind and method as plain values; the kind 'total' is over all of a half."""
+        """A row a half, kind and method as plain values; those of score.GROUPS are over several kinds."""
         return self.scores
 
     @property
@@ -54,11 +54,19 @@ class Report:
         for half in self.halves:
             shown.add_section()
             shown.add_row(f"[bold]{half}[/bold] ({self.total(half, self.methods[0])['num']})")
-            for method in self.methods:
-                row = self.total(half, method)
-                rates = [f"{row[name][0]:.3f}" for name in RATES]
-                shown.add_row(method, *rates[:2], f"{row['iou']:.4f}", *rates[2:], f"{row['cpu_ms']:.1f}")
+            for group in self._groups(half):
+                if group != TOTAL:
+                    shown.add_row(f"[dim]{group} ({self._row(half, group, self.methods[0])['num']})[/dim]")
+                for method in self.methods:
+                    row = self._row(half, group, method)
+                    rates = [f"{row[name][0]:.3f}" for name in RATES]
+                    shown.add_row(method, *rates[:2], f"{row['iou']:.4f}", *rates[2:], f"{row['cpu_ms']:.1f}")
         return shown
+
+    def _groups(self, half: str) -> list[str]:
+        """The groups of a half that have rows, the total first."""
+        there = {row["kind"] for row in self.scores if row["half"] == half}
+        return [group for group in GROUPS if group in there]
 
     def markdown(self) -> str:
         """The totals, and for each kind the share within 2 px and of false cuts."""
@@ -67,9 +75,14 @@ class Report:
             lines += [f"**{half}**, {self.total(half, self.methods[0])['num']} videos", ""]
             lines += [_line(HEAD), _line("---" if i == 0 else "---:" for i in range(len(HEAD)))]
             lines += [_line((method, *_cells(self.total(half, method)))) for method in self.methods]
+            for group in self._groups(half)[1:]:
+                found = [self._row(half, group, method) for method in self.methods]
+                lines += ["", f"{group[0].upper()}{group[1:]}, {found[0]['num']} videos", ""]
+                lines += [_line(HEAD), _line("---" if i == 0 else "---:" for i in range(len(HEAD)))]
+                lines += [_line((method, *_cells(row))) for method, row in zip(self.methods, found, strict=True)]
             lines += ["", "Share within 2 px by kind, and after a stroke the share of false cuts where there were any:", ""]
             lines += [_line(("kind", "videos", *self.methods)), _line(("---", *["---:"] * (1 + len(self.methods))))]
-            for kind in dict.fromkeys(r["kind"] for r in self.scores if r["half"] == half and r["kind"] != "total"):
+            for kind in dict.fromkeys(r["kind"] for r in self.scores if r["half"] == half and r["kind"] not in GROUPS):
                 found = [self._row(half, kind, method) for method in self.methods]
                 lines.append(_line((kind, str(found[0]["num"]), *map(_short, found))))
             lines.append("")

@@ -6,10 +6,11 @@ An error is in pixels a side (left, top, right, bottom): above 0 is cut into the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curation.border_bench import held
 from svmbench.records import Box
 
 NEAR_PX, FAR_PX = 1, 2  # within_1 and within_2; beyond FAR_PX a side is a false cut or missed
@@ -101,14 +102,33 @@ def summary(found: Sequence[Found]) -> dict[str, Any]:
 
 
 def table(scored: Sequence[Scored], methods: Iterable[str]) -> list[dict[str, Any]]:
-    """One row a half, kind and method, and with the kind 'total' over all of a half; empty ones are left out."""
+    """One row a half, kind and method, after those of the GROUPS; groups that are empty or the whole half are left out."""
     methods, rows = list(methods), []
     for half in dict.fromkeys(s.half for s in scored):
         ours = [s for s in scored if s.half == half]
-        for kind in ("total", *dict.fromkeys(s.kind for s in ours)):
-            some = [s for s in ours if kind in ("total", s.kind)]
+        groups = [(group, [s for s in ours if belongs(s)]) for group, belongs in GROUPS.items()]
+        kinds = [(kind, [s for s in ours if s.kind == kind]) for kind in dict.fromkeys(s.kind for s in ours)]
+        groups = [(group, some) for group, some in groups if group == TOTAL or 0 < len(some) < len(ours)]
+        for kind, some in groups + kinds:
             for method in methods:
                 row = {"half": half, "kind": kind, "method": method, **summary([s.by(method) for s in some])}
                 at_360p = [s.by(method).cpu_ms for s in some if s.width_px * s.height_px == SIZE_360P]
                 rows.append({**row, "cpu_ms_360p": sum(at_360p) / len(at_360p) if at_360p else None})
     return rows
+
+
+def _bordered(scored: Scored) -> bool:
+    return (scored.truth.width_px, scored.truth.height_px) != (scored.width_px, scored.height_px)
+
+
+def _held(scored: Scored) -> bool:
+    return scored.kind in held.KINDS and scored.kind not in held.OPENED
+
+
+TOTAL = "total"
+GROUPS: dict[str, Callable[[Scored], bool]] = {
+    TOTAL: lambda _: True,
+    "bordered": _bordered,
+    "unbordered": lambda scored: not _bordered(scored),
+    "held kinds": _held,
+}
