@@ -113,7 +113,7 @@ def test_verdicts_copies_failures_and_sides_are_told(run: RunFolder, tmp_path: P
     assert "no frames: 1" in html
     assert "black 40 px <small>0.90 sure" in html
     assert "turns at 0.5" in html
-    assert "drops nothing" in html  # duration's default lets all pass
+    assert "nothing is near a threshold" in html  # the default of duration lets all pass
 
 
 def test_the_overlay_stands_at_the_boxs_pixels(run: RunFolder, tmp_path: Path) -> None:
