@@ -83,12 +83,10 @@ def write(run: RunFolder, revision: str) -> None:
     found = read(run, revision)
     used = [{name: job[name] for name in SCORED_SCHEMA.names} for result in found for job in result.jobs]
     with run.writing("score") as writer:
-        writer.clear()
         rows = to_table(Score, [row for result in found for row in scores(result)])
-        writer.commit(["scores"], {"scores": rows, "scored": pa.Table.from_pylist(used, schema=SCORED_SCHEMA)})
+        writer.replace(["scores"], {"scores": rows, "scored": pa.Table.from_pylist(used, schema=SCORED_SCHEMA)})
     with run.writing("compare") as writer:
-        writer.clear()
-        writer.commit(["tests"], {"tests": to_table(Comparison, _compare(found))})
+        writer.replace(["tests"], {"tests": to_table(Comparison, _compare(found))})
 
 
 def read(run: RunFolder, revision: str) -> list[Result]:

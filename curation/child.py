@@ -112,7 +112,10 @@ class Child:
             time.sleep(0.01)
         self.end()
         code = self.process.returncode
-        return f"the child died of {signal.Signals(-code).name}" if code < 0 else f"the child exited with {code}"
+        if code >= 0:
+            return f"the child exited with {code}"
+        known = -code in set(signal.Signals)  # those for real time have no name
+        return f"the child died of {signal.Signals(-code).name if known else f'signal {-code}'}"
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

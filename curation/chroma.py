@@ -9,12 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
-import scipy.ndimage
-import scipy.signal
 import soxr
 
-from curation.spectra import stft
+from curation.spectra import FRAMES_CACHED, framed, hann
 
 A0_HZ = 440 / 16
 C1_HZ = 440 * 2 ** (-45 / 12)  # 32.7 Hz, the lowest tone of the constant-Q transform
@@ -74,9 +71,10 @@ def cens(wave: np.ndarray, hz: int, hop: int, tuned: float) -> np.ndarray:
     folded_TC = _constant_q_chroma(wave, hz, hop, tuned)
     total = folded_TC.sum(axis=1, keepdims=True)
     share_TC = _normalised(np.where(total > QUIET * total.max(), folded_TC, 0), total)
-    steps_TC = sum(0.25 * (share_TC > step) for step in (0.4, 0.2, 0.1, 0.05))
-    window = scipy.signal.get_window("hann", 43, fftbins=False)
-    smooth_TC = scipy.ndimage.convolve1d(steps_TC, window / window.sum(), axis=0, mode="constant")
+    steps_TC = np.sum([0.25 * (share_TC > step) for step in (0.4, 0.2, 0.1, 0.05)], axis=0)
+    window = np.sin(np.pi * np.arange(1, 42) / 42) ** 2  # the ends of a Hann window of 43 are 0
+    padded_CT = np.pad(steps_TC.T, ((0, 0), (20, 20)))
+    smooth_TC = np.stack([np.convolve(row, window / window.sum(), "valid") for row in padded_CT], axis=1)
     return _normalised(smooth_TC, np.linalg.norm(smooth_TC, axis=1, keepdims=True))
 
 
@@ -85,35 +83,41 @@ def _constant_q_chroma(wave: np.ndarray, hz: int, hop: int, tuned: float) -> np.
 
     Every octave uses the top octave's filters on the wave at half the rate of the octave above, so hop must be a multiple of 64.
     """
-    basis_FQ = _octave_basis(hz, tuned)
-    n_fft = 2 * (len(basis_FQ) - 1)
+    tones_N2Q = _octave_tones(hz, tuned)
+    n_fft = len(tones_N2Q)
     num_frames = 1 + len(wave) // hop
     total_TQ = np.zeros((num_frames, BINS_PER_OCTAVE), np.float32)
     for octave in range(NUM_OCTAVES):
-        spectra_TF = stft(wave, n_fft, hop >> octave, window=np.ones(n_fft, np.float32))[:num_frames]
-        total_TQ[: len(spectra_TF)] += np.abs(spectra_TF @ basis_FQ) * np.float32(2 ** (octave / 2))
-        wave = _half_rate(wave)
+        if octave:
+            wave = _half_rate(wave)
+        frames_TN = framed(np.pad(wave, n_fft // 2), n_fft, hop >> octave)[:num_frames]
+        for start in range(0, len(frames_TN), FRAMES_CACHED):
+            parts_TQ = (np.ascontiguousarray(frames_TN[start : start + FRAMES_CACHED]) @ tones_N2Q).view(np.complex64)
+            total_TQ[start : start + len(parts_TQ)] += np.abs(parts_TQ) * np.float32(2 ** (octave / 2))
     return np.roll(total_TQ, 1, axis=1).reshape(num_frames, 12, 3).sum(axis=2)
 
 
 @lru_cache(maxsize=128)
-def _octave_basis(hz: int, tuned: float) -> np.ndarray:
-    """Spectra of the 36 windowed tones of the top octave, (F, Q) complex64, each without its weakest parts that sum to 1 %."""
+def _octave_tones(hz: int, tuned: float) -> np.ndarray:
+    """The 36 windowed tones of the top octave, their real and imaginary parts in turn, (N, 2 x 36) float32: what a frame is
+    multiplied with. Of each tone's spectrum the weakest parts that sum to 1 % are left out.
+    """
     tones_hz = C1_HZ * 2 ** (NUM_OCTAVES - 1 + (np.arange(BINS_PER_OCTAVE) + tuned) / BINS_PER_OCTAVE)
     ratio = 2 ** (2 / BINS_PER_OCTAVE)
     lengths = (ratio + 1) / (ratio - 1) * hz / tones_hz
     n_fft = 2 ** int(np.ceil(np.log2(lengths.max())))
-    basis_QF = np.zeros((BINS_PER_OCTAVE, n_fft // 2 + 1), np.complex64)
+    basis_NQ = np.zeros((n_fft, BINS_PER_OCTAVE), complex)
     for q, (length, tone_hz) in enumerate(zip(lengths, tones_hz, strict=True)):
         places = np.arange(np.floor(-length / 2), np.floor(length / 2))
-        tone = np.exp(2j * np.pi * tone_hz / hz * places) * scipy.signal.get_window("hann", len(places))
+        tone = np.exp(2j * np.pi * tone_hz / hz * places) * hann(len(places))
         tone *= length / n_fft / np.abs(tone).sum() / np.sqrt(length)
         before = (n_fft - len(places)) // 2
-        spectrum = scipy.fft.fft(np.pad(tone, (before, n_fft - len(places) - before)))[: n_fft // 2 + 1]
+        spectrum = np.fft.fft(np.pad(tone, (before, n_fft - len(places) - before)))[: n_fft // 2 + 1]
         sizes = np.sort(np.abs(spectrum))
         weakest = np.argmin(np.cumsum(sizes / sizes.sum()) < 0.01)
-        basis_QF[q] = np.where(np.abs(spectrum) >= sizes[weakest], spectrum, 0)
-    return np.ascontiguousarray(basis_QF.T)
+        strong = np.where(np.abs(spectrum) >= sizes[weakest], spectrum, 0)
+        basis_NQ[:, q] = np.fft.fft(strong, n_fft)
+    return basis_NQ.astype(np.complex64).view(np.float32)
 
 
 def _half_rate(wave: np.ndarray) -> np.ndarray:

@@ -154,6 +154,7 @@ def lines_of(looked: Looked) -> list[str]:
     """What was found, for people: the video, the verdict with ffmpeg's crop filter, and the four sides."""
     probe, found = looked.probe, looked.border
     first = f"{looked.path.name}   {probe.width_px} x {probe.height_px}   {probe.duration_s:.1f} s   method {looked.method}"
+    first += "   the file is damaged or breaks off" if probe.truncated else ""
     verdict = "no border: the whole picture is kept" if found.kind == "none" else f"{found.kind}   {crop_filter(found.box)}"
     rows = [
         f"{name}: {f'{side.kind}, {side.depth_px} px' if side.depth_px else 'none'}, confidence {side.confidence:.2f}"

@@ -16,6 +16,8 @@ import av
 from svmbench import media
 from svmbench.errors import BadInput, BadMedia
 from svmbench.media import Probe
+from svmbench.pictures import Turn
+from svmbench.reader import heard, shown
 from svmbench.records import Box
 
 CRF = "18"  # ours: a copy that can hardly be told from the original
@@ -96,12 +98,10 @@ class _Copy:
     """One copying: packets in, packets out."""
 
     def __init__(self, source: Any, target: Any, box: Box, probe: Probe) -> None:
-        films = [s for s in source.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        self.video = next(s for s in films if s.codec_context is not None)
+        self.video, self.audio = shown(source), heard(source)
         self.video.codec_context.thread_type = "NONE"
-        self.target, self.box, self.turn = target, box, probe.rotation_deg // 90 % 4
+        self.target, self.box, self.swapped = target, box, probe.rotation_deg % 180 == 90
         self.picture = self._picture_stream()
-        self.audio = next((s for s in source.streams.audio if s.codec_context is not None), None)
         self.copied = self.audio is not None and self.audio.codec_context.codec.canonical_name in target.supported_codecs
         self.sound = self._sound_stream()
         self.streams = [self.video] if self.audio is None else [self.video, self.audio]
@@ -119,7 +119,7 @@ class _Copy:
         made.time_base = self.video.time_base
         shape = self.video.sample_aspect_ratio
         if shape:
-            made.sample_aspect_ratio = 1 / shape if self.turn % 2 else shape
+            made.sample_aspect_ratio = 1 / shape if self.swapped else shape
         for name in ("color_range", "color_primaries", "color_trc", "colorspace"):
             setattr(made, name, getattr(given, name))
         return stream
@@ -136,7 +136,7 @@ class _Copy:
         """What the file holds, up to where it breaks off."""
         try:
             yield from source.demux(self.streams)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # IndexError: PyAV's, where a new stream begins within the file
             self.num_bad += 1
 
     def take(self, packet: Any) -> None:
@@ -177,7 +177,7 @@ class _Copy:
         """One frame turned, cut and in the encoder's format; a frame of another size is first scaled to that of the first."""
         if self.graph is None:
             self.first = frame.width, frame.height, frame.format.name
-            self.graph = _graph(self.first, self.video.time_base, self.turn, self.box)
+            self.graph = _graph(self.first, self.video.time_base, Turn.of(frame), self.box)
         if (frame.width, frame.height, frame.format.name) != self.first:
             pts, base = frame.pts, frame.time_base
             frame = frame.reformat(*self.first)
@@ -210,11 +210,12 @@ class _Copy:
         return Copied(box=self.box, num_frames=self.num_frames, num_bad=self.num_bad, audio=audio)
 
 
-def _graph(first: tuple[int, int, str], time_base: Fraction, turn: int, box: Box) -> Any:
-    """Turns by quarters counter-clockwise, cuts the box, makes the pixels yuv420p."""
+def _graph(first: tuple[int, int, str], time_base: Fraction, turn: Turn, box: Box) -> Any:
+    """Turns and mirrors as shown, makes the pixels yuv420p, cuts the box."""
     graph = av.filter.Graph()
     chain = [graph.add_buffer(width=first[0], height=first[1], format=av.VideoFormat(first[2]), time_base=time_base)]
-    turns = {1: [("transpose", "cclock")], 2: [("hflip", ""), ("vflip", "")], 3: [("transpose", "clock")]}.get(turn, [])
+    wanted = ((turn.swapped, ("transpose", "cclock_flip")), (turn.left_right, ("hflip", "")), (turn.up_down, ("vflip", "")))
+    turns = [step for so, step in wanted if so]  # cclock_flip: rows become columns, and nothing else
     cut = ("crop", f"{box.width_px}:{box.height_px}:{box.left_px}:{box.top_px}")
     for name, settings in [*turns, ("format", "yuv420p"), cut]:
         chain.append(graph.add(name, settings) if settings else graph.add(name))

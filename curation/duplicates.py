@@ -44,14 +44,17 @@ def find(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], rule: Dupli
     cold = ~bands.hot(words_N4, clip_N)
     words_N4, clip_N = words_N4[cold], clip_N[cold]
     share_of = _matches(words_N4, clip_N, rule, fleet)
+    highest: dict[int, float] = {}
+    for pair, share in share_of.items():
+        for i in pair:
+            highest[i] = max(share, highest.get(i, 0.0))
     rows = []
     for members in _clusters(len(clips), share_of):
         best = _best([clips[i] for i in members])
         for i in members:
-            share = max(share for pair, share in share_of.items() if i in pair)
             name = clips[i].clip_id
             kept = rule.keep == "all" or name == best
-            rows.append(Duplicate(clip_id=name, cluster=best, kept=kept, match_share=share))
+            rows.append(Duplicate(clip_id=name, cluster=best, kept=kept, match_share=highest[i]))
     return sorted(rows, key=lambda row: (row.cluster, row.clip_id))
 
 

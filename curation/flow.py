@@ -1,6 +1,9 @@
 """Two adjacent frames: are they one scene, do they differ, which way does each pixel go, and what of it is the camera.
 
-Axes: H height, W width, P pairs, Y and X the rows and columns of a grid over the picture, N the points of a coarser grid.
+Summed up are the points of a grid over the picture. Their places and displacements are complex numbers, across + 1j * down, in
+diagonals of the picture: then a shift, turn and zoom of the whole is `shift + twist * place`, and sizes need not be told.
+
+Axes: H height, W width, P pairs, N the points of the grid, row by row.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import cv2
 import numpy as np
 
 Follow = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Two pictures (H, W) or (H, W, 3) -> flow (H, W, 2): how far each pixel of the first has moved right and down, in pixels."""
+"""Two pictures (H, W) or (H, W, 3) -> flow (h, w, 2) all over the first, as fine or coarser: how far each pixel of it has moved
+right and down, in its own pixels."""
 
 NOISE = 6  # ours: grey levels that coding alone may change
 CHANGED_SHARE = 0.001  # ours: of two pictures that are the same, fewer pixels differ by more
@@ -20,8 +24,15 @@ CUT_LIKENESS = 0.6  # ours: and their correlation, about each one's mean, is bel
 FAINT = 4.0**2  # ours: added to the variances, so that two nearly black thumbnails do not count as unlike
 SHIFT_LIKENESS = 0.8  # ours: and the middle of neither is found in the other with at least this correlation
 THUMBNAIL, VIEW = (16, 16), (64, 64)
+SMALL_PX = 72  # ours: the short side of the small picture, which the default search looks at
+PATCH_PX = 8  # DIS: the side of the patches that it searches for
+GRID_PX = 4  # ours: points lie half a patch apart, in the small picture
 ROUNDS = 4  # ours: how often the camera's motion is fitted again, each time trusting less what does not follow it
-LEAST_SPREAD = 0.05  # ours: pixels; deviations from the camera's motion below this are noise
+LEAST_SPREAD = 1.5e-4  # ours: diagonals; half that of flow's noise, so that a perfect fit divides by no zero
+NOISE_SMALL = 0.5  # ours: grey levels, standard deviation of what noise and coding leave in a small picture
+SIGMAS = 3  # what lies within three standard deviations of noise is taken for noise
+SOBEL = 8  # its weights: a slope of one grey level a pixel gives this
+MOST_DOUBT_PX = 0.7  # ours: of the small picture; a difference beyond this is motion, however flat the place
 
 
 def is_still(first_HW: np.ndarray, second_HW: np.ndarray) -> bool:
@@ -58,6 +69,18 @@ def _is_shifted(first_HW: np.ndarray, second_HW: np.ndarray) -> bool:
     return False
 
 
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """The small picture, its sides whole numbers of patches: shrunk by a whole number first, which is quick and averages."""
+    times = min(image.shape[:2]) // SMALL_PX
+    if times == 0:
+        return np.ascontiguousarray(image)
+    height, width = (length // times for length in image.shape[:2])
+    whole = np.ascontiguousarray(image[: height * times, : width * times])
+    near = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    patches = (round(length * SMALL_PX / min(height, width) / PATCH_PX) for length in (width, height))
+    return cv2.resize(near, tuple(n * PATCH_PX for n in patches), interpolation=cv2.INTER_LINEAR)
+
+
 def dis(preset: int, **changes: int) -> Follow:
     """Dense inverse search, after Kroeger et al. 2016, as OpenCV has it; `changes` to the preset, by the names of its setters."""
     search = cv2.DISOpticalFlow.create(preset)
@@ -68,46 +91,76 @@ def dis(preset: int, **changes: int) -> Follow:
 
 
 def dis_ultrafast() -> Follow:
-    """The ultrafast preset, but down to half the size instead of a quarter, with patches side by side and a third of the steps.
+    """The ultrafast preset on small pictures, down to their full size, with patches side by side and half of the steps.
 
-    Ours: it costs a third more, sees smaller things move, and noise misleads it less. tests/perf/flow.py has both.
+    Ours: as it is, the preset looks at a quarter of the size and enlarges the flow; this looks at half and does not enlarge.
+    tests/perf/flow.py has both.
     """
-    return dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, FinestScale=1, PatchStride=8, GradientDescentIterations=4)
+    search = dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, FinestScale=0, PatchStride=PATCH_PX, GradientDescentIterations=6)
+    return lambda first_HW, second_HW: search(shrunk(first_HW), shrunk(second_HW))
 
 
 def dis_fast() -> Follow:
     return dis(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
-def on_grid(flow_HW2: np.ndarray, step_px: int) -> np.ndarray:
-    """(Y, X, 2): every step_px-th vector, each the mean of three by three of them, which takes away some of the noise."""
-    return cv2.blur(np.ascontiguousarray(flow_HW2[step_px // 2 :: step_px, step_px // 2 :: step_px]), (3, 3))
+def _at_points(image: np.ndarray, small: tuple[int, int]) -> np.ndarray:
+    """(rows, columns) or (rows, columns, 2): what an array over the whole picture has at the points of the grid."""
+    rows, columns = (max(1, length // GRID_PX) for length in small)
+    return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def camera_flow(flow_PYX2: np.ndarray, step_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """(camera, rest), each of shape (P, N, 2): one shift, turn and zoom for the whole picture, and what is left of the flow.
+def places(size: tuple[int, int], small: tuple[int, int]) -> np.ndarray:
+    """(N,) complex64: where the points are, from the middle of a picture of this (height, width)."""
+    rows, columns = (max(1, length // GRID_PX) for length in small)
+    y, x = np.mgrid[(1 - rows) / rows : 1 : 2 / rows, (1 - columns) / columns : 1 : 2 / columns]
+    return ((x * size[1] + 1j * y * size[0]) / (2 * np.hypot(*size))).astype(np.complex64).ravel()
+
+
+def displacements(flow_HW2: np.ndarray, size: tuple[int, int], small: tuple[int, int]) -> np.ndarray:
+    """(N,) complex64, in diagonals of a picture of this (height, width)."""
+    scale = np.array([size[1] / flow_HW2.shape[1], size[0] / flow_HW2.shape[0]] / np.hypot(*size), np.float32)
+    return (_at_points(flow_HW2, small) * scale).view(np.complex64).ravel()
+
+
+def doubts(small_HW: np.ndarray) -> np.ndarray:
+    """(N,) float32: the variance of the displacement that noise alone brings about there, in squared diagonals.
+
+    That of a least-squares match of a patch of n pixels whose grey levels change by g a pixel, along both axes together, under
+    noise in both pictures: 8 noise^2 / (n mean(g^2)). Where a picture is flat nothing can be matched.
+    """
+    across, down = (cv2.multiply(slope, slope, dtype=cv2.CV_32F) for slope in cv2.spatialGradient(small_HW))
+    rows, columns = (max(1, length // GRID_PX) for length in small_HW.shape)
+    squared = cv2.resize(cv2.add(across, down), (columns, rows), interpolation=cv2.INTER_AREA)
+    squared = cv2.blur(squared, (3, 3)).ravel() / SOBEL**2
+    variance = SIGMAS**2 * 8 * NOISE_SMALL**2 / (PATCH_PX**2 * np.maximum(squared, 1e-6))
+    return np.minimum(variance, MOST_DOUBT_PX**2) / np.float32(small_HW.shape[0] ** 2 + small_HW.shape[1] ** 2)
+
+
+def camera_and_rest(moved_PN: np.ndarray, doubt_PN: np.ndarray, place_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Displacements taken apart: one shift, turn and zoom of the whole picture, and what is left.
 
     A least-squares fit of a similarity, weighted again and again by how well each point follows it (Geman and McClure's weights),
-    so that what moves by itself does not count, as long as it is the smaller part of the picture.
+    so that what moves by itself does not count, as long as it is the smaller part of the picture. What is left is shrunk by as
+    much as noise explains (James and Stein's factor): where it is no more than the doubt, the point goes with the camera.
     """
-    num_pairs, rows, columns = flow_PYX2.shape[:3]
-    y, x = (g.ravel().astype(np.float32) * step_px for g in np.mgrid[:rows, :columns])
-    x, y = x - x.mean(), y - y.mean()
-    u, v = (np.ascontiguousarray(flow_PYX2[..., i]).reshape(num_pairs, -1) for i in (0, 1))
-    shift_u, shift_v = (np.median(part, axis=1, keepdims=True) for part in (u, v))
-    zoom = turn = np.zeros_like(shift_u)
-    basis_N4 = np.stack([np.ones_like(x), x, y, x * x + y * y], axis=1)
+    shift = np.median(moved_PN.real, axis=1, keepdims=True) + 1j * np.median(moved_PN.imag, axis=1, keepdims=True)
+    camera = np.broadcast_to(shift.astype(np.complex64), moved_PN.shape)
+    basis_N2 = np.stack([np.ones_like(place_N), place_N.conj()], axis=1)
+    radius_N2 = np.stack([place_N.real, place_N.imag, _squared(place_N)], axis=1)
     for _ in range(ROUNDS):
-        off = np.square(u - shift_u - zoom * x + turn * y) + np.square(v - shift_v - zoom * y - turn * x)
-        spread = np.maximum(2.2 * np.median(off[:, ::2], axis=1, keepdims=True), LEAST_SPREAD**2)  # 1.4826 squared
+        off = _squared(moved_PN - camera)
+        spread = np.maximum(2.2 * np.median(off, axis=1, keepdims=True), LEAST_SPREAD**2)  # 1.4826 squared
         weight = 1 / np.square(1 + off / spread)
-        total, of_x, of_y, of_r = (column[:, None] for column in (weight @ basis_N4).T)
-        u0, ux, uy = (column[:, None] for column in ((weight * u) @ basis_N4[:, :3]).T)
-        v0, vx, vy = (column[:, None] for column in ((weight * v) @ basis_N4[:, :3]).T)
-        mid_x, mid_y, mid_u, mid_v = of_x / total, of_y / total, u0 / total, v0 / total
-        around = np.maximum(of_r - of_x * mid_x - of_y * mid_y, 1e-6)
-        zoom = (ux + vy - mid_u * of_x - mid_v * of_y) / around
-        turn = (vx - uy - mid_v * of_x + mid_u * of_y) / around
-        shift_u, shift_v = mid_u - zoom * mid_x + turn * mid_y, mid_v - zoom * mid_y - turn * mid_x
-    camera = np.stack([shift_u + zoom * x - turn * y, shift_v + zoom * y + turn * x], axis=-1)
-    return camera, np.stack([u, v], axis=-1) - camera
+        total = weight.sum(axis=1)
+        x, y, around = (weight @ radius_N2).T / total
+        mean, twisted = ((weight * moved_PN) @ basis_N2).T / total
+        middle = x + 1j * y
+        twist = (twisted - mean * middle.conj()) / np.maximum(around - _squared(middle), 1e-9)
+        camera = (mean - twist * middle)[:, None] + twist[:, None] * place_N
+    rest = moved_PN - camera
+    return camera, rest * np.maximum(0, 1 - doubt_PN / np.maximum(_squared(rest), 1e-12))
+
+
+def _squared(values: np.ndarray) -> np.ndarray:
+    return np.square(values.real) + np.square(values.imag)

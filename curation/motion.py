@@ -1,15 +1,16 @@
 """How much moves in a clip: what the flow features share, and the numbers that are kept as measures of every clip.
 
-Pairs of adjacent frames, four a second, inside the picture's box. A displacement is divided by the picture's diagonal and by the
-time between the two frames, so it depends neither on the size nor the frame rate, nor on skipped frames or bars. Pairs across a
-cut are left out, because flow between two scenes means nothing.
+Pairs of frames, four a second, inside the picture's box: adjacent ones, but at least GAP_S apart, because below half a pixel
+noise and the coder, which carries over what hardly moves, outweigh the motion. A displacement is divided by the picture's
+diagonal and by the time between the two frames, so it depends neither on the size nor the frame rate, nor on skipped frames or
+bars. Pairs across a cut are left out, because flow between two scenes means nothing.
 
 UT-CMVMR's own unit ("Optical Flow and Rhythm Quantization"; neither size nor frame rate is in the paper) is taken from its
 released code: frames squashed to 224 x 224, one a second, and the mean length of the displacement from one to the next, in
 pixels. Here the displacement between adjacent frames is scaled to that size and continued for one second; so what swings to and
 fro, or leaves the picture within a second, counts for more than there.
 
-Axes: T and P pairs, H height, W width, Y and X rows and columns of a grid over the picture, S segments, C columns.
+Axes: T and P pairs, N points of a grid over the picture, S segments, C columns.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from weakref import WeakKeyDictionary
 import cv2
 import numpy as np
 
-from curation.flow import Follow, camera_flow, dis_ultrafast, is_cut, is_still, on_grid
+from curation.flow import Follow, camera_and_rest, dis_ultrafast, displacements, doubts, is_cut, is_still, places, shrunk
 from svmbench.media import ClipMedia, FrameNeed, Frames, Needs
 from svmbench.records import Features
 
-PAIRS = FrameNeed(fps=4, short_side_px=160, plane="y", pairs=True)
+GAP_S = 0.03  # ours: between the frames of a pair at least, so adjacent ones up to 33 a second, every second one of 60
+PAIRS = FrameNeed(fps=4, short_side_px=160, plane="y", pairs=True, pair_gap_s=GAP_S)
 NEEDS = Needs(frames=(PAIRS,))
 COLUMNS = ("mean", "p90", "still_share", "camera", "object", "ut_cmvmr_px")
 STILL = COLUMNS.index("still_share")
@@ -35,8 +37,6 @@ UT_CMVMR_BIN_PX, UT_CMVMR_CLASSES = 5.0, 65  # its released code: 64 bins over [
 
 STILL_SHIFT = 0.001  # ours: in diagonals; a dark scene changes hardly a grey level and may move all the same
 SAME = 1  # ours: grey levels; where no pixel differs by more, no flow is computed
-GRID_SHARE = 40  # ours: flow is summed up on points that lie a fortieth of the short side apart,
-GRID_PX = 4  # ours: and no closer than this
 SMALLEST_PX = 16  # flow needs a few pixels; the motion of a smaller picture is not measured
 
 
@@ -77,27 +77,28 @@ def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = N
     """
     if pairs.next_images is None or pairs.next_times_s_T is None or not len(pairs.images):
         return NONE
-    size = pairs.images.shape[1:3]
-    step_px = max(GRID_PX, round(min(size) / GRID_SHARE))
-    used, fields = [], []
+    used, moved, doubt = [], [], []
+    size, small = pairs.images.shape[1:3], shrunk(_grey(pairs.images[0])).shape
     for i, (first, second) in enumerate(zip(pairs.images, pairs.next_images, strict=True)):
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
         grey, next_grey = _grey(first), _grey(second)
-        if is_cut(grey, next_grey):
+        view = shrunk(grey)
+        if is_cut(view, shrunk(next_grey)):
             continue
         used.append((i, is_still(grey, next_grey)))
         if min(size) >= SMALLEST_PX:
             same = (unmoved_T is not None and unmoved_T[i]) or cv2.norm(grey, next_grey, cv2.NORM_INF) <= SAME
-            fields.append(on_grid(np.zeros((*size, 2), np.float32) if same else follow(first, second), step_px))
+            moved.append(displacements(np.zeros((1, 1, 2), np.float32) if same else follow(first, second), size, small))
+            doubt.append(doubts(view))
     if not used:
         return NONE
     index, still = np.array(used).T
-    if not fields:
+    if not moved:
         values = np.full((len(used), len(COLUMNS)), np.nan)
         values[:, STILL] = still
     else:
         lasts_s = pairs.next_times_s_T[index] - pairs.times_s_T[index]
-        values = _numbers(np.stack(fields), still > 0, lasts_s, size, step_px)
+        values = _numbers(np.stack(moved), np.stack(doubt), still > 0, lasts_s, places(size, small), size)
     return PairMotions(times_s_P=pairs.times_s_T[index], values_PC=values)
 
 
@@ -106,30 +107,22 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _numbers(
-    flow_PYX2: np.ndarray, alike_P: np.ndarray, lasts_s_P: np.ndarray, size: tuple[int, int], step_px: int
+    moved_PN: np.ndarray,
+    doubt_PN: np.ndarray,
+    alike_P: np.ndarray,
+    lasts_s_P: np.ndarray,
+    place_N: np.ndarray,
+    size: tuple[int, int],
 ) -> np.ndarray:
-    """values_PC of pairs whose flow is known in pixels of a picture of this (height, width)."""
-    per_s_P = 1 / (np.hypot(*size) * lasts_s_P)
-    coarse = flow_PYX2[:, ::2, ::2]
-    camera, rest = camera_flow(coarse, 2 * step_px)
-    mean = _lengths(flow_PYX2).mean(axis=(1, 2))
-    high = np.percentile(_lengths(coarse).reshape(len(coarse), -1), 90, axis=1)
-    squashed = flow_PYX2 * np.array([UT_CMVMR_PX / size[1], UT_CMVMR_PX / size[0]], np.float32)
-    return np.stack(
-        [
-            mean * per_s_P,
-            high * per_s_P,
-            alike_P & (mean < STILL_SHIFT * np.hypot(*size)),
-            _lengths(camera).mean(axis=1) * per_s_P,
-            _lengths(rest).mean(axis=1) * per_s_P,
-            _lengths(squashed).mean(axis=(1, 2)) / lasts_s_P,
-        ],
-        axis=1,
-    )
-
-
-def _lengths(flow: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.square(flow[..., 0]) + np.square(flow[..., 1]))
+    """values_PC of pairs whose displacements are known, in a picture of this (height, width)."""
+    camera, rest = camera_and_rest(moved_PN, doubt_PN, place_N)
+    whole, per_side = camera + rest, UT_CMVMR_PX * np.hypot(*size)
+    length = np.abs(whole)
+    mean = length.mean(axis=1)
+    squashed = np.hypot(whole.real * (per_side / size[1]), whole.imag * (per_side / size[0]))
+    a_second = [mean, np.percentile(length, 90, axis=1), np.abs(camera).mean(axis=1), np.abs(rest).mean(axis=1)]
+    a_second = [values / lasts_s_P for values in (*a_second, squashed.mean(axis=1))]
+    return np.stack([*a_second[:2], alike_P & (mean < STILL_SHIFT), *a_second[2:]], axis=1)
 
 
 def of_clip(clip: ClipMedia) -> PairMotions:

@@ -50,11 +50,11 @@ def check(recipe: Recipe) -> None:
 def curate(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> None:
     """Brings a run up to date with its posts and the recipe's thresholds; done posts are not decoded again."""
     check(recipe)
-    measured = _same_measuring(recipe, run, run.read(Clip, "candidates"))
     modality = {name: plugins.load("curation.features", name).MODALITY for name in recipe.features}
-    run.write_settings({STAGE: {"measured": measured}, "features": modality})
-    posts = {post_key(post): post for post in run.read(Post, "posts")}
     with run.writing(STAGE) as writer:
+        measured = _same_measuring(recipe, run, run.read(Clip, "candidates"))
+        run.write_settings({STAGE: {"measured": measured}, "features": modality})
+        posts = {post_key(post): post for post in run.read(Post, "posts")}
         with progress.stage(STAGE, total=len(posts), unit="posts") as stage:
             stage.summary.seen = len(posts)
             done = _account_done(run, stage, posts)
@@ -153,8 +153,8 @@ def _work(recipe: Recipe, run: RunFolder, fleet: Fleet, stage: Stage, writer: Wr
             else:
                 stage.add(kept=1)
             if len(waiting) >= BATCH or time.monotonic() - committed > BATCH_S:
-                _commit(writer, waiting)
-                waiting, committed = {}, time.monotonic()
+                batch, waiting, committed = waiting, {}, time.monotonic()  # taken first: never committed twice
+                _commit(writer, batch)
     finally:
         results.close()  # the children end before the last commit
         if waiting:
@@ -200,8 +200,7 @@ def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
         pictures = lambda: {p.clip_id: p for p in run.read(ClipPicture, "pictures")}
         after = judge.judge(recipe, candidates, pictures, _lacking(recipe, run, candidates), fleet)
         if after != before:
-            writer.clear()
-            writer.commit([clip.clip_id for clip in candidates], _tables(after))
+            writer.replace([clip.clip_id for clip in candidates], _tables(after))
         run.write_settings({judge.STAGE: {"settings": judge.thresholds(recipe)}})
         stage.summary.left = 0
         stage.add(kept=len(after.clips))
@@ -244,8 +243,7 @@ def _split(recipe: Recipe, run: RunFolder, progress: Progress) -> None:
         parts = split(clips, recipe.split, run.read(Duplicate, "duplicates"))
         if parts != run.read(Split, "splits"):
             with run.writing("split") as writer:
-                writer.clear()
-                writer.commit([c.clip_id for c in clips], {"splits": records.to_table(Split, parts)})
+                writer.replace([c.clip_id for c in clips], {"splits": records.to_table(Split, parts)})
         stage.add(kept=sum(len(part.clip_ids) for part in parts))
         stage.summary.notes += _shares(parts, clips)
 

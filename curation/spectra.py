@@ -1,4 +1,6 @@
-"""The spectral front end that the features and filters of the sound share: finite waves, STFT, mel banks, decibels, medians.
+"""The spectral front end that the features and filters of the sound share: finite waves, STFT, mel banks, decibels.
+
+Long waves are transformed in blocks, so that the memory does not grow with the clip.
 
 Axes: N samples, T frames, F frequency bins, M mel bands. Frames are rows, so one frame lies together in memory. Waves are
 float32 mono in [-1, 1]. The conventions are those of librosa 0.11 (tests compare with it) unless a docstring says otherwise.
@@ -6,22 +8,29 @@ float32 mono in [-1, 1]. The conventions are those of librosa 0.11 (tests compar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
-import scipy.signal
 
 from svmbench.errors import Silent
 from svmbench.media import ClipMedia
 
 DB_FLOOR = 1e-10  # power below which decibels stop, as in librosa
+BLOCK = 2000  # ours: frames that are transformed together; 64 s at 32 ms, so that most clips are one block
+FRAMES_CACHED = 128  # ours
+BANDS_TOGETHER = 16  # ours: mel bands that are summed up in one product, over no more bins than they reach
+
+Grid = tuple[int, int, int]  # samples a second, samples a frame, samples from frame to frame
+_power_of_clip: WeakKeyDictionary[ClipMedia, dict[Grid, list[tuple[np.ndarray, slice]]]] = WeakKeyDictionary()
 
 
 def finite_wave(clip: ClipMedia, hz: int) -> np.ndarray:
     """The clip's wave with samples that are no number set to 0: they carry no sound. May be empty."""
-    return np.nan_to_num(clip.wave(hz), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32, copy=False)
+    wave = clip.wave(hz).astype(np.float32, copy=False)
+    return wave if np.isfinite(wave).all() else np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def heard_wave(clip: ClipMedia, hz: int) -> np.ndarray:
@@ -45,7 +54,7 @@ def steps(duration_s: float, hop_s: float) -> list[tuple[float, float]]:
 @lru_cache
 def hann(length: int) -> np.ndarray:
     """The periodic Hann window, float32."""
-    return scipy.signal.get_window("hann", length, fftbins=True).astype(np.float32)
+    return np.asarray(0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + 1)[:-1]), np.float32)
 
 
 def framed(wave: np.ndarray, length: int, hop: int) -> np.ndarray:
@@ -53,11 +62,55 @@ def framed(wave: np.ndarray, length: int, hop: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(wave, length)[::hop]
 
 
-def stft(wave: np.ndarray, n_fft: int, hop: int, window: np.ndarray | None = None) -> np.ndarray:
-    """Complex64 spectra of frames centred on t * hop; zeros stand before and after the wave. window: periodic Hann if None."""
-    padded = np.pad(wave, n_fft // 2)
-    window = hann(n_fft) if window is None else window
-    return scipy.fft.rfft(framed(padded, n_fft, hop) * window, axis=1)
+def stft(wave: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
+    """Complex64 spectra of frames centred on t * hop under a periodic Hann window; zeros stand before and after the wave."""
+    return scipy.fft.rfft(framed(np.pad(wave, n_fft // 2), n_fft, hop) * hann(n_fft), axis=1)
+
+
+def magnitudes(wave: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
+    """|stft|, some frames at a time, so that the spectra stay in the processor's cache."""
+    return _magnitudes(framed(np.pad(wave, n_fft // 2), n_fft, hop))
+
+
+def _magnitudes(frames_TN: np.ndarray) -> np.ndarray:
+    num_frames, n_fft = frames_TN.shape
+    sizes_TF = np.empty((num_frames, n_fft // 2 + 1), np.float32)
+    for start in range(0, num_frames, FRAMES_CACHED):
+        part = frames_TN[start : start + FRAMES_CACHED] * hann(n_fft)
+        np.abs(scipy.fft.rfft(part, axis=1), out=sizes_TF[start : start + FRAMES_CACHED])
+    return sizes_TF
+
+
+def power_blocks(wave: np.ndarray, n_fft: int, hop: int, margin: int = 0) -> Iterator[tuple[np.ndarray, slice]]:
+    """The power |stft|^2 block after block: (power_TF, those of its frames that are the block's own).
+
+    margin: frames on either side, as far as there are any, that come with a block besides its own.
+    """
+    num_frames = 1 + len(wave) // hop
+    for start in range(0, num_frames, BLOCK):
+        end = min(start + BLOCK, num_frames)
+        first, last = max(0, start - margin), min(end + margin, num_frames)
+        yield _power(wave, n_fft, hop, first, last), slice(start - first, end - first)
+
+
+def clip_power_blocks(clip: ClipMedia, grid: Grid, margin: int = 0) -> Iterator[tuple[np.ndarray, slice]]:
+    """power_blocks of the clip's finite wave; a clip of one block is transformed once, whoever asks."""
+    hz, n_fft, hop = grid
+    wave = finite_wave(clip, hz)
+    if len(wave) // hop >= BLOCK:
+        return power_blocks(wave, n_fft, hop, margin)
+    known = _power_of_clip.setdefault(clip, {})
+    if grid not in known:
+        known[grid] = list(power_blocks(wave, n_fft, hop))
+    return iter(known[grid])
+
+
+def _power(wave: np.ndarray, n_fft: int, hop: int, first: int, last: int) -> np.ndarray:
+    """|stft|^2 of the frames from first up to last."""
+    low, high = first * hop - n_fft // 2, (last - 1) * hop + n_fft // 2
+    part = np.pad(wave[max(0, low) : max(0, high)], (max(0, -low), max(0, high - max(len(wave), low))))
+    sizes_TF = _magnitudes(framed(part, n_fft, hop))
+    return np.square(sizes_TF, out=sizes_TF)
 
 
 def istft(spectra_TF: np.ndarray, hop: int, length: int) -> np.ndarray:
@@ -67,11 +120,12 @@ def istft(spectra_TF: np.ndarray, hop: int, length: int) -> np.ndarray:
     """
     n_fft = 2 * (spectra_TF.shape[1] - 1)
     window = hann(n_fft)
-    frames = scipy.fft.irfft(spectra_TF, n=n_fft, axis=1) * window
+    frames = scipy.fft.irfft(spectra_TF, n=n_fft, axis=1)
+    frames *= window
     wave = _overlap_add(frames, hop)
     weight = _overlap_add(np.broadcast_to(window**2, frames.shape), hop)
-    heard = weight > np.finfo(np.float32).tiny
-    wave[heard] /= weight[heard]
+    weight[weight <= np.finfo(np.float32).tiny] = 1
+    wave /= weight
     wave = wave[n_fft // 2 :][:length]
     return np.pad(wave, (0, length - len(wave)))
 
@@ -104,6 +158,20 @@ def mel_bank(
     return (bank if htk else bank * 2 / (edges[2:] - edges[:-2])).astype(np.float32)
 
 
+def in_bands(sizes_TF: np.ndarray, bank_FM: np.ndarray) -> np.ndarray:
+    """sizes_TF @ bank_FM, (T, M), for a bank whose bands are narrow and rise in frequency, as a mel_bank's: a few bands at a
+    time, without the bins that they do not hear.
+    """
+    sums_TM = np.zeros((len(sizes_TF), bank_FM.shape[1]), np.result_type(sizes_TF, bank_FM))
+    for left in range(0, bank_FM.shape[1], BANDS_TOGETHER):
+        bands = slice(left, left + BANDS_TOGETHER)
+        bins = np.flatnonzero(bank_FM[:, bands].any(axis=1))
+        if len(bins):
+            heard = slice(bins[0], bins[-1] + 1)
+            sums_TM[:, bands] = sizes_TF[:, heard] @ bank_FM[heard, bands]
+    return sums_TM
+
+
 def _mel(hz: np.ndarray | float, htk: bool) -> np.ndarray:
     hz = np.asarray(hz, dtype=float)
     if htk:
@@ -117,21 +185,11 @@ def _slaney_hz(mel: np.ndarray) -> np.ndarray:
 
 def decibels(power: np.ndarray, *, relative: bool = False, range_db: float = 80.0) -> np.ndarray:
     """10 log10(power), re 1 or re the array's maximum, cut at range_db below the array's own maximum."""
-    db = 10 * np.log10(np.maximum(DB_FLOOR, power))
+    db = np.log(np.maximum(DB_FLOOR, power))  # NumPy has a fast natural logarithm of float32, and no fast decadic one
+    db *= 10 / np.log(10)
     if relative:
         db -= 10 * np.log10(max(DB_FLOOR, float(power.max())))
-    return np.maximum(db, db.max() - range_db)
-
-
-def running_median(values: np.ndarray, size: int) -> np.ndarray:
-    """Median over `size` (odd) neighbours along the last axis, edges mirrored; equal to scipy.ndimage.median_filter along
-    that axis.
-
-    All rows go through SciPy's one-dimensional filter as one long row: 7 times faster than its two-dimensional one.
-    """
-    half = size // 2
-    padded = np.pad(values, ((0, 0), (half, half)), mode="symmetric")
-    return scipy.ndimage.median_filter(padded.ravel(), size=size).reshape(padded.shape)[:, half : half + values.shape[1]]
+    return np.maximum(db, db.max() - range_db, out=db)
 
 
 def vggish_log_mel(wave: np.ndarray) -> np.ndarray:
@@ -139,6 +197,8 @@ def vggish_log_mel(wave: np.ndarray) -> np.ndarray:
     magnitudes, 64 HTK mel bands of 125 to 7500 Hz, ln(x + 0.01). Frames are not centred; a wave under 25 ms is padded to
     one frame.
     """
-    padded = np.pad(wave, (0, max(0, 400 - len(wave))))
-    magnitudes = np.abs(scipy.fft.rfft(framed(padded, 400, 160) * hann(400), n=512, axis=1))
+    frames = framed(np.pad(wave, (0, max(0, 400 - len(wave)))), 400, 160)
+    longer = np.zeros((len(frames), 512), np.float32)
+    np.multiply(frames, hann(400), out=longer[:, :400])
+    magnitudes = np.abs(scipy.fft.rfft(longer, axis=1))
     return np.log(magnitudes @ mel_bank(16_000, 512, 64, low_hz=125.0, high_hz=7500.0, htk=True) + 0.01)

@@ -64,9 +64,8 @@ def crawl(
         plan = recipes.load(recipe)
         jobs.check(plan)
         run, progress = RunFolder.create(out or jobs.RUNS / plan.name), Progress(quiet=as_json)
-        jobs.remember(run, recipe)
         with jobs.Where(local=local, address=address).fleet() as fleet:
-            jobs.crawl_job(plan, run, fleet, progress)
+            jobs.crawl_job(plan, run, fleet, progress, source=recipe)
         close(progress, as_json, run=run.path)
 
 
@@ -100,7 +99,7 @@ def curate(
         from svmbench import jobs
         from svmbench.progress import Progress
 
-        action, name = jobs.curate_words(words or [], rejudge=rejudge)
+        action, name = jobs.curate_words(words or [], rejudge=rejudge, recipe=recipe, out=out, fresh=fresh)
         folder, progress = jobs.find_run(name), Progress(quiet=as_json)
         if action == "sheet":
             close(progress, as_json, sheet=jobs.sheet_job(folder, out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,25 +31,35 @@ def crop(
 ) -> None:
     """Find the border of one video: print the box, draw it, or write a cropped copy."""
     with guarded():
+        from dataclasses import asdict
+
+        from rich.console import Console
+
         from svmbench import jobs
 
         with jobs.extra("curate"):
             from curation import crop as cropper
-        from svmbench.progress import Progress
 
         if out is not None:
             cropper.check_out(video, out)
-        looked = cropper.look(video, method)
-        progress = Progress(quiet=as_json)
-        copied = cropper.write(looked, out) if out is not None else None
+        with Console(stderr=True, quiet=as_json).status("looking for the border") as status:
+            looked, copied = cropper.look(video, method), None
+            if out is not None:
+                copied = cropper.write(looked, out, lambda share: status.update(f"writing the copy: {share:.0%}"))
         if as_json:
-            print(jsonlib.dumps(cropper.as_json(looked) | ({"out": str(out)} if out else {}), default=str))
+            written = ({"out": str(out)} if out else {}) | ({"copy": asdict(copied)} if copied else {})
+            print(jsonlib.dumps(cropper.as_json(looked) | written, default=str))
             return
-        for line in cropper.lines_of(looked):
-            progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        lines = cropper.lines_of(looked)
         if out is not None:
-            what = "" if copied is None else f" ({copied.num_frames} frames, sound: {copied.audio})"
-            progress.console.print(f"written: {out}{what}", highlight=False, markup=False, soft_wrap=True)
+            lines.append(f"written: {out}" + ("" if copied is None else f" ({_told(copied)})"))
+        for line in lines:
+            Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _told(copied: Any) -> str:
+    bad = f", {copied.num_bad} broken packets left out" if copied.num_bad else ""
+    return f"{copied.num_frames} frames, sound: {copied.audio}{bad}"
 
 
 def bench_borders(
@@ -74,17 +84,22 @@ def bench_borders(
 ) -> None:
     """Make bordered videos with exact truth and score every border method on them, ffmpeg's cropdetect beside ours."""
     with guarded():
+        from rich.console import Console
+
         from svmbench import jobs
+        from svmbench.errors import BadInput
         from svmbench.progress import Progress
 
         with jobs.extra("curate"):
             from curation.border_bench import run as bench
+        if out.exists() and not out.is_dir():
+            raise BadInput(f"--out {out} is a file; name a folder")
         progress = Progress(quiet=as_json)
         names = tuple(filter(None, (only or "").split(",")))
         with jobs.Where(local=local).fleet() as fleet:
             report = bench.bench(out, fleet, progress, half=half, videos=videos, cases=cases, seed=seed, methods=names)
         if not as_json:
-            progress.console.print(report.table())
+            Console().print(report.table())
         close(progress, as_json, **({"scores": report.rows()} if as_json else {}), written=out)
 
 

@@ -37,7 +37,7 @@ def demo_job(
     recipe = _demo_recipe(media, posts)
     check(recipe)
     run = RunFolder(out or RUNS / recipe.name)
-    if fresh and run.is_run():
+    if fresh and run.is_run() and "recipe" in run.settings():  # and so no folder of the user's
         shutil.rmtree(run.path)
     run = RunFolder.create(run.path)
     facts: dict[str, Any] = {"run": run.path}

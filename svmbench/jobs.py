@@ -73,20 +73,32 @@ def remember(run: RunFolder, recipe: str) -> None:
     run.write_settings({"recipe_from": str(path.resolve()) if path.suffix in (".yaml", ".yml") else recipe})
 
 
-def crawl_job(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> None:
+def crawl_job(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress, *, source: str | None = None) -> None:
+    """source: the recipe's name or file, noted once the run is known to be of this recipe."""
     with extra("crawl"):
         import crawl.run
     settle(run, recipe, f"crawl {recipe.name}")
+    if source:
+        remember(run, source)
     crawl.run.crawl(recipe, run, fleet, progress)
 
 
-def curate_words(words: list[str], *, rejudge: bool) -> tuple[str, str | None]:
-    """('curate', 'rejudge' or 'sheet', name of the run or None) from what stands after `svmbench curate`."""
+def curate_words(
+    words: list[str], *, rejudge: bool, recipe: str | None = None, out: Path | None = None, fresh: bool = False
+) -> tuple[str, str | None]:
+    """('curate', 'rejudge' or 'sheet', name of the run or None) from what stands after `svmbench curate`; BadInput for words and
+    options that do not go together."""
     action, names = ("sheet", words[1:]) if words[:1] == ["sheet"] else ("rejudge" if rejudge else "curate", words)
     if len(names) > 1:
         raise BadInput(f"one run at a time, not {', '.join(names)}; 'svmbench curate sheet RUN' writes a contact sheet")
     if action == "sheet" and rejudge:
         raise BadInput("--rejudge and sheet are two commands; rejudge first, then write the sheet")
+    if recipe and action != "rejudge":
+        raise BadInput("--recipe goes with --rejudge; a run is decoded with the recipe that it was crawled with")
+    if out and action != "sheet":
+        raise BadInput(f"--out is where a sheet goes: 'svmbench curate sheet RUN --out {out}'; tables stay in the run folder")
+    if fresh and action != "curate":
+        raise BadInput(f"--fresh decodes anew, and {action} decodes nothing; leave one out")
     return action, names[0] if names else None
 
 

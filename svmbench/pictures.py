@@ -29,9 +29,10 @@ class FrameNeed:
 
     plane 'y' gives uint8 THW luma as coded (black is 16, or 0 in a full-range video), 'rgb' gives uint8 THWC, 'uv' gives uint8
     THWC with Cb and Cr as coded, at half the coded size or less. pairs=True gives for each time the frame and the one that
-    follows it. A short video has fewer than `count`; a video slower than fps gives each of its frames once. Needs with the same
-    fps or count are given the same times. A count holds up to twice as many pictures while decoding where a file lies about its
-    length, so a need for many sets short_side_px: 32 luma pictures of a 4K video take 265 MB, at a short side of 1080 66 MB.
+    follows it, or the first one at least pair_gap_s later. A short video has fewer than `count`; a video slower than fps gives
+    each of its frames once. Needs with the same fps or count are given the same times. A count holds up to twice as many pictures
+    while decoding where a file lies about its length, so a need for many sets short_side_px: 32 luma pictures of a 4K video take
+    265 MB, at a short side of 1080 66 MB.
     """
 
     fps: float | None = None
@@ -39,6 +40,7 @@ class FrameNeed:
     short_side_px: int | None = None
     plane: Literal["y", "rgb", "uv"] = "y"
     pairs: bool = False
+    pair_gap_s: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.fps is None) == (self.count is None):
@@ -176,10 +178,17 @@ class Taker:
     @property
     def wanted_s(self) -> float:
         """Frames before this time are of no interest."""
-        return self.due_s - SOON_S if len(self.next_times) == len(self.times) or not self.need.pairs else 0.0
+        return (self.times[-1] + self.need.pair_gap_s if self._waits else self.due_s) - SOON_S
+
+    @property
+    def _waits(self) -> bool:
+        """For the second frame of a pair."""
+        return self.need.pairs and len(self.next_times) < len(self.times)
 
     def offer(self, at_s: float, picture: Picture) -> None:
-        if self.need.pairs and len(self.next_times) < len(self.times):
+        if self._waits:
+            if at_s < self.times[-1] + self.need.pair_gap_s - SOON_S:
+                return
             self.next_images = self._put(self.next_images, len(self.next_times), picture)
             self.next_times.append(at_s)
         if at_s < self.due_s - SOON_S:

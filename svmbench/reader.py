@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
@@ -29,7 +29,7 @@ class Reader:
 
     def __init__(self, container: Any, max_s: float, *, reference_only: bool = False) -> None:
         self.container, self.max_s, self.reference_only = container, max_s, reference_only
-        self.video, self.audio = _video(container), _audio(container)
+        self.video, self.audio = shown(container), heard(container)
         context = self.video.codec_context
         if context.width * context.height > MOST_PIXELS:
             raise BadMedia("too_large", f"the picture is {context.width} x {context.height}; at most {MOST_PIXELS} pixels")
@@ -54,7 +54,7 @@ class Reader:
             self.video.codec_context.flags2 |= av.codec.context.Flags2.export_mvs
         self.heard = sounding = self.audio is not None and want_sound
         try:
-            for packet in self.container.demux([s for s in (self.video, self.audio) if s]):
+            for packet in self._packets():
                 if packet.stream is self.video:
                     if not self.done:
                         self._picture(packet)
@@ -64,11 +64,17 @@ class Reader:
                     self.unheard_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                 if self.done and not sounding:
                     break
-        except (av.error.FFmpegError, OSError, IndexError) as error:
-            self._bad(error)  # IndexError: PyAV's, at the end of a file in which damage made up another stream
+        except (av.error.FFmpegError, OSError) as error:
+            self._bad(error)
         if not self.num_frames:
             codec = self.video.codec_context.name
             raise BadMedia("no_frames", f"{self.num_bad} packets of {codec} cannot be decoded; {self.detail}")
+
+    def _packets(self) -> Iterator[Any]:
+        try:
+            yield from self.container.demux([s for s in (self.video, self.audio) if s])
+        except IndexError as error:  # PyAV's, at the end of a file in which damage made up another stream
+            self._bad(error)
 
     def _bad(self, error: Exception) -> None:
         self.num_bad += 1
@@ -185,7 +191,7 @@ class Reader:
         return float(self.audio.start_time * self.audio.time_base) - self.origin_s
 
 
-def _video(container: Any) -> Any:
+def shown(container: Any) -> Any:
     """The picture that a player would show: the default one, and of several the largest."""
     films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not films:
@@ -196,7 +202,8 @@ def _video(container: Any) -> Any:
     return max(films, key=lambda s: (_is_default(s), s.codec_context.width * s.codec_context.height))
 
 
-def _audio(container: Any) -> Any:
+def heard(container: Any) -> Any:
+    """The sound that a player would play: the default one, or the first; None without."""
     return max((s for s in container.streams.audio if s.codec_context is not None), key=_is_default, default=None)
 
 
@@ -205,5 +212,6 @@ def _is_default(stream: Any) -> bool:
 
 
 def line(error: Exception) -> str:
-    """What an error says, in one short line."""
-    return " ".join(str(error).split())[:160]
+    """What an error says, in one short line; of FFmpeg's the words without the number."""
+    words = error.strerror if isinstance(error, av.error.FFmpegError) and error.strerror else error
+    return " ".join(str(words).split())[:160]

@@ -16,6 +16,7 @@ SAMPLES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl"
 JUMP_S = 0.010  # ours: a time stamp this far off the one before may begin a hole or an overlap
 LASTING_S = 0.015  # ours: and does where the stamps of about a second on either side differ by this; else it is jitter
 WINDOW = 40  # frames on either side, about a second
+BLOCK = 1 << 16  # ours: samples that are resampled together, so that a long wave is not held a second time
 
 
 class Sound:
@@ -72,12 +73,12 @@ class Sound:
         size = max(0, min(round(length_s * rate), max(place + len(piece) for place, piece in pieces)))
         place, piece = pieces[0]
         if len(pieces) == 1 and place <= 0:  # as nearly always: nothing is moved
-            return rate, np.nan_to_num(piece[-place : size - place], copy=False)
+            return rate, _finite(piece[-place : size - place])
         whole = np.zeros(size, np.float32)
         for place, piece in pieces:
             piece = piece[max(0, -place) : max(0, size - place)]
             whole[max(0, place) : max(0, place) + len(piece)] = piece
-        return rate, np.nan_to_num(whole, copy=False)
+        return rate, _finite(whole)
 
 
 def _mono(frame: Any) -> np.ndarray:
@@ -97,7 +98,22 @@ def _mono(frame: Any) -> np.ndarray:
     return mono
 
 
+def _finite(wave: np.ndarray) -> np.ndarray:
+    """The wave, in which samples that are no number have become 0, and infinite ones very large."""
+    for start in range(0, len(wave), BLOCK):
+        part = wave[start : start + BLOCK]
+        if not np.isfinite(part).all():
+            np.nan_to_num(part, copy=False)
+    return wave
+
+
 def resampled(wave: np.ndarray, rate: int, hz: int) -> np.ndarray:
     if rate == hz or not len(wave):
         return wave if len(wave) else np.zeros(0, np.float32)
-    return np.ascontiguousarray(soxr.resample(wave, rate, hz), dtype=np.float32)
+    stream = soxr.ResampleStream(rate, hz, 1, dtype="float32")
+    found, length = Growing(len(wave) * hz // rate + 1, (), np.float32), 0
+    for start in range(0, len(wave), BLOCK):
+        part = stream.resample_chunk(wave[start : start + BLOCK], last=start + BLOCK >= len(wave))
+        found.put(length, part)
+        length += len(part)
+    return found.closed(length)

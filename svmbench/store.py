@@ -3,14 +3,16 @@
     RUN/
       settings.json             the resolved recipe, versions, commit
       tables/NAME/STAGE-000007.parquet
-      done/STAGE-000007.json    {"ids": [...], "tables": {NAME: number of rows}}: written last; without it the part does not exist
+      done/STAGE-000007.json    {"ids": [...], "tables": {NAME: number of rows}, "replaces": [parts]}: written last; without it
+                                the part does not exist
       media/ab/<sha256>.mp4     the files as fetched, never edited
       features/NAME/...         packed arrays made from the feature tables, rebuilt at will
       .lock-STAGE               held while a stage writes
 
 One commit puts rows into several tables at once: the Parquet parts are written, synced and renamed first, then the done-marker.
 A reader takes only parts that a marker names; a writer that starts again deletes parts without one. So an item is in all of its
-tables or in none, and once.
+tables or in none, and once. A marker may name parts that its own part replaces: from then on no reader takes those, and the next
+writer deletes them.
 """
 
 from __future__ import annotations
@@ -101,11 +103,12 @@ class RunFolder:
         """An existing run folder; BadInput where there is none."""
         run = cls(path)
         if not run.is_run():
-            raise BadInput(f"{path} is not a run folder (no {SETTINGS}, no done/); 'svmbench crawl' makes one")
+            raise BadInput(f"{path} is not a run folder (it has no done/); 'svmbench crawl' makes one")
         return run
 
     def is_run(self) -> bool:
-        return (self.path / "done").is_dir() or (self.path / SETTINGS).is_file()
+        """Whether `create` made it; a settings.json alone may belong to any program."""
+        return (self.path / "done").is_dir()
 
     # -- settings
     def write_settings(self, values: Mapping[str, Any]) -> None:
@@ -118,12 +121,22 @@ class RunFolder:
 
     # -- tables
     def markers(self, stage: str | None = None) -> list[dict[str, Any]]:
-        """The done-markers in order of writing: stage, part, ids, tables."""
+        """The done-markers in order of writing: stage, part, number, ids, tables. What another one replaces is not there."""
+        found = self._all_markers(stage)
+        replaced = _replaced(found)
+        return [marker for marker in found if marker["part"] not in replaced]
+
+    def _all_markers(self, stage: str | None) -> list[dict[str, Any]]:
         found = []
         for path in sorted((self.path / "done").glob("*.json")):
             name, _, number = path.stem.rpartition("-")
-            if stage in (None, name):
-                found.append({"stage": name, "part": path.stem, "number": int(number), **json.loads(path.read_text())})
+            if stage not in (None, name):
+                continue
+            try:
+                values = json.loads(path.read_text())
+            except FileNotFoundError:
+                return self._all_markers(stage)  # a writer has deleted it since we looked
+            found.append({"stage": name, "part": path.stem, "number": int(number), **values})
         return found
 
     def done_ids(self, stage: str) -> set[str]:
@@ -136,7 +149,12 @@ class RunFolder:
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table | None:
         """All committed rows of a table in order of writing; None where nothing was committed."""
         parts = self.table_parts(name)
-        return pa.concat_tables([pq.read_table(part, columns=columns) for part in parts]) if parts else None
+        try:
+            return pa.concat_tables([pq.read_table(part, columns=columns) for part in parts]) if parts else None
+        except FileNotFoundError:
+            if parts == self.table_parts(name):
+                raise
+            return self.read_table(name, columns)  # a writer has replaced them since we looked
 
     def table_parts(self, name: str) -> list[Path]:
         """The Parquet files of a table's committed rows, in order of writing: for tables that are too large to read at once."""
@@ -194,9 +212,10 @@ class Writer:
 
     def __init__(self, run: RunFolder, stage: str) -> None:
         self.run, self.stage = run, stage
-        numbers = [m["number"] for m in run.markers(stage)]
-        self._next = max(numbers, default=-1) + 1
-        self._sweep({f"{stage}-{n:06d}" for n in numbers})
+        self._remove(_replaced(run._all_markers(stage)))
+        markers = run.markers(stage)
+        self._next = max((m["number"] for m in markers), default=-1) + 1
+        self._sweep({m["part"] for m in markers})
 
     def _sweep(self, known: set[str]) -> None:
         for path in (self.run.path / "tables").glob(f"*/{self.stage}-*.parquet"):
@@ -209,22 +228,42 @@ class Writer:
 
     def commit(self, ids: Iterable[str], tables: Mapping[str, pa.Table]) -> str:
         """Adds rows to several tables at once and marks `ids` as done. Returns the part's name. Empty tables are left out."""
+        return self._write(ids, tables, replaces=[])
+
+    def replace(self, ids: Iterable[str], tables: Mapping[str, pa.Table]) -> str:
+        """Puts these rows in the place of everything this stage has committed, in one step: at any moment a reader sees all of
+        the old or all of the new."""
+        return self._write(ids, tables, replaces=[marker["part"] for marker in self.run._all_markers(self.stage)])
+
+    def _write(self, ids: Iterable[str], tables: Mapping[str, pa.Table], replaces: list[str]) -> str:
         part = f"{self.stage}-{self._next:06d}"
         tables = {name: table for name, table in tables.items() if table.num_rows}
         for name, table in tables.items():
             path = self.run._part(name, part)
             write_atomically(path, partial(pq.write_table, table, compression="zstd"))
         rows = {name: table.num_rows for name, table in tables.items()}
-        write_json(self.run.path / "done" / f"{part}.json", {"ids": sorted(ids), "tables": rows})
+        write_json(
+            self.run.path / "done" / f"{part}.json",
+            {"ids": sorted(ids), "tables": rows} | ({"replaces": replaces} if replaces else {}),
+        )
         self._next += 1
         return part
 
     def clear(self) -> None:
         """Takes back everything this stage has committed, markers first: the way to run a stage anew with other settings."""
-        for marker in self.run.markers(self.stage):
-            (self.run.path / "done" / f"{marker['part']}.json").unlink()
+        markers = self.run._all_markers(self.stage)
+        self._remove(_replaced(markers))  # before what replaces them
+        self._remove(m["part"] for m in markers)
         self._next = 0
         self._sweep(set())
+
+    def _remove(self, parts: Iterable[str]) -> None:
+        for part in parts:
+            (self.run.path / "done" / f"{part}.json").unlink(missing_ok=True)
+
+
+def _replaced(markers: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {part for marker in markers for part in marker.get("replaces", ())}
 
 
 def _alive(temporary: Path) -> bool:

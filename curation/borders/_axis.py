@@ -17,6 +17,13 @@ from curation.borders._surround import SCREEN, Line, surround
 LEVEL_PX = 3  # sides this equal in depth support each other
 ALIKE = 6  # and so do sides whose colours differ by no more levels in any plane
 WHITE = 226  # luma of the most usual coloured bar
+WHOLE_LINE = 0.6  # of a side that has no other to support it, the share along which the colour is seen to end
+PLAIN = 0.75  # a line inside of which more is of one shade is a wall, if nothing moves there
+AGAINST = 0.13  # two frames of sixteen may have something lying over the line
+STAYS = 0.4  # see Evidence.stays; a camera held by hand moves the edge of a screen in and out
+RECURS = 0.02  # of the lines within may be of the bar's bare colour; else it is the colour of a slat, or of a stripe of a flag
+VARIED = 4  # levels; a picture has more than one shade
+LEVEL = 1.15  # how much more two bars explain that are equally deep
 NOTHING_SEEN = 0.97  # confidence in a side where nothing at all looks like a border
 
 
@@ -46,22 +53,26 @@ def look(luma_THW: np.ndarray, chroma_THWC: np.ndarray, *, rows: bool, again: bo
     cuts = _bar(one, found[0]), _bar(two, found[1])
     if not again and not (one and two):
         pair = surround(near, far)
-        if pair and all(line.depth_px >= cut.depth_px for line, cut in zip(pair, cuts, strict=True)):
+        if pair and all(line.depth_px + 1 >= cut.depth_px for line, cut in zip(pair, cuts, strict=True)):
             return _pictured(pair[0]), _pictured(pair[1])
     return cuts
 
 
 def possible(e: Evidence) -> bool:
     """Whether this may be a bar at all, whatever the other side says."""
-    if e.against > 0.08:  # a picture goes across the line in some frames
+    if e.stays < STAYS:  # the edge of a screen that is filmed by hand
+        return False
+    if e.against > AGAINST:  # a picture goes across the line in some frames
         return False
     if e.inside < 0.25 or e.fill < 0.12 or (e.fill < 0.35 and e.contrast > 60):  # text, or a lamp, on an empty frame
+        return False
+    if e.varied < VARIED and not e.pure:  # a flag, or a sea under a sky
         return False
     clean = min(e.step, e.steady) >= 0.95
     if e.outside > 0.4 or e.busy > (0.35 if clean else 0.2):  # not a bar of one colour
         return False
     if e.black:
-        return e.active > 0.25 and (_strong(e) or (e.outside < 0.03 and max(e.turn, e.step) >= 0.3))
+        return e.active > 0.25 and (_strong(e) or (max(e.turn, e.step) >= 0.3 and (e.outside < 0.03 or e.step >= 0.6)))
     return min(e.turn, e.steady, e.active) >= 0.5
 
 
@@ -84,27 +95,39 @@ def _best(ones: list[Evidence], twos: list[Evidence], depth: int, again: bool) -
 def _explained(pair: tuple[Evidence | None, Evidence | None], depth: int, again: bool) -> float:
     """How much these bars explain: 0 for none, less where they may not be cut. Deeper ones win, for what lies outside is dead."""
     both = [e for e in pair if e]
-    if both and all(e.depth_px < SCREEN * depth and e.lettered > 0.01 for e in both):
+    if both and all(e.depth_px < 1.2 * SCREEN * depth and e.lettered > 0.01 for e in both):
         return -1.0  # the bars of a recorded screen belong to it
     if not all(_allowed(e, *[o for o in both if o is not e], again=again) for e in both):
         return -1.0
-    return sum((e.turn + e.step + e.steady) * e.active * (1 - e.outside) * (1 + e.depth_px / depth) for e in both)
+    level = len(both) == 2 and abs(both[0].depth_px - both[1].depth_px) <= 1
+    return (LEVEL if level else 1.0) * sum(
+        (e.turn + e.step + e.steady) * e.active * (1 - e.outside) * (1 + e.depth_px / depth) for e in both
+    )
 
 
 def _allowed(e: Evidence, other: Evidence | None = None, *, again: bool) -> bool:
     """Whether this bar may be cut, given the one on the other side."""
     level = other is not None and abs(e.depth_px - other.depth_px) <= LEVEL_PX
-    alike = other is not None and max(abs(a - b) for a, b in zip(e.colour, other.colour, strict=True)) <= ALIKE
-    if e.black:
-        if not _strong(e):
-            return level and other is not None and _strong(other)
-        if level or alike:
-            return True
-        flat = e.even <= 2 or (e.turn >= 0.95 and e.outside < 0.02)  # not a dark part of the picture
-        return flat and (e.turn >= 0.75 or e.moving >= 0.4)
+    alike = other is not None and _apart(e, other) <= ALIKE
     clear = min(e.turn, e.steady) >= 0.85
-    if level or alike:  # else a wall and a floor, or the stripes of a test card
-        return e.moving >= 0.3 or (e.plain <= 0.9 and (alike or clear))
+    if other is not None and level and min(_bare(e), _bare(other)) >= 0.97:
+        return True
+    if e.black and not _strong(e) and not (level and other is not None and _strong(other)):
+        return False
+    if e.pure and (level or alike):
+        return True
+    if e.black and not level and not alike:  # a dark floor, a night sky, a stage: only what no camera films is cut
+        whole = e.active * max(e.turn, e.steady) >= WHOLE_LINE
+        return e.pure and e.even <= 1 and whole and (e.turn >= 0.75 or e.moving >= 0.4)
+    if e.black and not level and other is not None and (e.even > 1 or _apart(e, other) > 2):
+        return False  # two curtains
+    if other is not None and _painted(e, other):
+        return True
+    if (level or alike) and e.recurs < RECURS:  # else a wall and a floor, a passage, or the stripes of a test card
+        if level and alike and other is not None and max(e.moving, other.moving) >= 0.3:
+            return True
+        most = 0.9 if other is not None and _whole(e, other) and abs(e.depth_px - other.depth_px) <= 1 else PLAIN
+        return e.moving >= 0.3 or (e.plain <= most and (alike or clear))
     if again:
         return False
     if other is not None:
@@ -112,6 +135,35 @@ def _allowed(e: Evidence, other: Evidence | None = None, *, again: bool) -> bool
     # alone, it is a sky, a road or a wall, unless it is lettered, or white and stays while the picture moves
     white = e.colour[0] >= WHITE and min(e.turn, e.steady) >= 0.95 and e.moving >= 0.5 and e.plain <= 0.9
     return white or (min(e.turn, e.steady) >= 0.97 and e.plain <= 0.5 and e.lettered >= 0.02)
+
+
+def _painted(e: Evidence, other: Evidence) -> bool:
+    """Whether two bars are the very same even colour and end along the whole of their sides, and it does not come back within.
+
+    That is enough where nothing moves near the line: a flat wall in the picture.
+    """
+    level = abs(e.depth_px - other.depth_px) <= 1
+    return (
+        _apart(e, other) <= 2
+        and _whole(e, other)
+        and max(e.even, other.even) <= (2 if level else 0.5)
+        and max(e.recurs, other.recurs) < RECURS
+    )
+
+
+def _bare(e: Evidence) -> float:
+    """The share of a side along which black, as painted, ends at one line, however dark what follows; 0 where text lies on it."""
+    return min(e.turn, e.active) if e.pure and e.even == 0 and e.outside <= 0.005 else 0.0
+
+
+def _apart(e: Evidence, other: Evidence) -> float:
+    """The largest difference of the two colours, in levels of any plane."""
+    return max(abs(a - b) for a, b in zip(e.colour, other.colour, strict=True))
+
+
+def _whole(e: Evidence, other: Evidence) -> bool:
+    """Whether both lines run, unbroken and all the time, along their whole sides."""
+    return min(min(x.active, x.steady, x.turn) for x in (e, other)) >= 0.95
 
 
 def _bar(chosen: Evidence | None, found: Sequence[Evidence]) -> Cut:

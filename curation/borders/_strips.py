@@ -6,6 +6,7 @@ a side are averaged into SAMPLES to twice as many samples: noise and coding erro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,17 +32,23 @@ class Strips:
 
     def turned(self) -> Strips:
         """The same seen from the other side."""
-        step_TDS, steps_DS, size_TD = np.zeros_like(self.step_TDS), np.zeros_like(self.steps_DS), np.zeros_like(self.size_TD)
-        step_TDS[:, 1:], steps_DS[1:] = self.step_TDS[:, :0:-1], self.steps_DS[:0:-1]
-        size_TD[:, 1:] = self.size_TD[:, :0:-1]
+        step_TDS, size_TD = np.empty_like(self.step_TDS), np.empty_like(self.size_TD)
+        step_TDS[:, 0], size_TD[:, 0] = 0, 0
+        step_TDS[:, 1:], size_TD[:, 1:] = self.step_TDS[:, :0:-1], self.size_TD[:, :0:-1]
         luma_TDS = np.ascontiguousarray(self.luma_TDS[:, ::-1])
-        return Strips(luma_TDS, np.ascontiguousarray(self.chroma_TCDS[:, :, ::-1]), step_TDS, steps_DS, size_TD)
+        return Strips(luma_TDS, np.ascontiguousarray(self.chroma_TCDS[:, :, ::-1]), step_TDS, counted(step_TDS), size_TD)
+
+    def of(self, frames_T: np.ndarray) -> Strips:
+        """The same of some frames only."""
+        step_TDS = self.step_TDS[frames_T]
+        return Strips(self.luma_TDS[frames_T], self.chroma_TCDS[frames_T], step_TDS, counted(step_TDS), self.size_TD[frames_T])
 
 
 def strips(luma_THW: np.ndarray, chroma_THWC: np.ndarray, *, rows: bool) -> Strips:
     """Seen from above (rows) or from the left."""
-    luma_TDS = np.stack([_thinned(image, rows) for image in luma_THW])
-    chroma_TCDS = np.stack([np.stack(cv2.split(_thinned(image, rows))) for image in chroma_THWC])
+    luma_TDS = _thinned(luma_THW, rows)
+    split = [cv2.split(image_HWC) for image_HWC in chroma_THWC]
+    chroma_TCDS = np.stack([_thinned([planes[plane] for planes in split], rows) for plane in (0, 1)], axis=1)
     number, depth, samples = luma_TDS.shape
     flat = luma_TDS.reshape(-1, samples)
     change = np.zeros_like(flat)
@@ -67,13 +74,25 @@ def shares(flags_TDS: np.ndarray) -> np.ndarray:
     return cv2.reduce(flags_TDS.reshape(-1, samples), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F).reshape(number, depth) / samples
 
 
-def _thinned(image: np.ndarray, rows: bool) -> np.ndarray:
-    """image_DS (or DSC): averaged along the side by a whole number of pixels; what is left over at the end is not looked at."""
-    height, width = image.shape[:2]
-    length = width if rows else height
-    factor = max(1, length // SAMPLES)
-    number = length // factor
-    if rows:
-        return cv2.resize(image[:, : number * factor], (number, height), interpolation=cv2.INTER_AREA)
-    thin = cv2.resize(image[: number * factor], (width, number), interpolation=cv2.INTER_AREA)
-    return cv2.transpose(thin)
+def ranked(values: np.ndarray, share: float) -> float:
+    """The value that this share of the values is below; np.percentile interpolates, and takes ten times as long."""
+    place = round(share * (values.size - 1))
+    return float(np.partition(values, place, axis=None)[place])
+
+
+def _thinned(images_THW: Sequence[np.ndarray] | np.ndarray, rows: bool) -> np.ndarray:
+    """images_TDS: averaged along the side by a whole number of pixels; what is left over at the end is not looked at.
+
+    The lines that are averaged lie side by side in memory, which is several times faster than cv2.resize.
+    """
+    upright = [cv2.transpose(np.ascontiguousarray(image)) for image in images_THW] if rows else images_THW  # a line is a column
+    number, depth = len(upright), upright[0].shape[1]
+    factor = max(1, upright[0].shape[0] // SAMPLES)
+    samples = upright[0].shape[0] // factor
+    flat = np.stack([image[: samples * factor] for image in upright]).reshape(number * samples, factor * depth)
+    if factor > 1:
+        total = np.add(flat[:, :depth], flat[:, depth : 2 * depth], dtype=np.uint16)
+        for line in range(2, factor):
+            total += flat[:, line * depth : (line + 1) * depth]
+        flat = cv2.convertScaleAbs(total, alpha=1 / factor)
+    return np.stack([cv2.transpose(image) for image in flat.reshape(number, samples, depth)])

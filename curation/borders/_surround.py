@@ -9,27 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curation.borders._strips import Strips
+from curation.borders._strips import Strips, ranked
 
 STILL = 10  # a pixel whose luma stays within so many levels stands still
 STILL_SHARE = 0.93  # of the pixels outside, for a template
-SMOOTH = 0.35  # a blurred copy has at most this share of the detail of the picture
+SMOOTH = 0.4  # a blurred copy has at most this share of the detail of the picture
 SMOOTH_LEVEL = 2.5  # and less than this between neighbouring lines, in grey levels
 LEAST = 0.03  # of the side's depth: no one frames a picture with less
 SCREEN = 0.1  # the bars of a recorded screen are less deep than this, and stand still too
 UNMARKED = 1.0  # a bar without lettering has no line that differs more from the one before
 EQUAL_PX = 4
 RIVALS = 2  # so many lines inside may be as strong; more are a pattern of which the outermost is nothing special
+ALONE = 0.75  # of a line stays
+MOVED = 0.003  # of the pixels within change, or this is a photograph
+PLAIN, TEXTURED = 0.1, 0.5  # levels between neighbouring lines: of one colour at most, and at least where there is a texture
 VISIBLE = 0.3  # a frame shows the line where this share of it is a step
 ODD_FRAMES = 0.07  # one frame of sixteen may be a flash
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A line that may be where the picture begins. kind: what lies outside, smooth: its detail as a share of that of the picture.
 
     held in [0, 1]: how much of the line stays. jump: its mean step over the larger ones of the picture inside. moving: share of
-    the pixels outside that change.
+    the pixels outside that change. simple: what lies outside is a blurred copy, or stands still beside a picture that moves.
+    alone: the line is unbroken, always seen, and like no other within; outside is a still texture, or colours that change.
     """
 
     depth_px: int
@@ -38,6 +42,8 @@ class Line:
     jump: float
     smooth: float
     moving: float
+    simple: bool
+    alone: bool
 
     @property
     def strength(self) -> float:
@@ -47,58 +53,80 @@ class Line:
 def surround(near: Strips, far: Strips) -> tuple[Line, Line] | None:
     """The pair of lines with something blurred, or something still, outside both; None where there is no such pair."""
     depth = near.luma_TDS.shape[1]
-    others = lines(far)
+    ones, twos = lines(near), lines(far)
     pairs = [
         (one, two)
-        for one in (lines(near) if others else ())
-        for two in others
-        if one.kind == two.kind and one.depth_px + two.depth_px < 0.92 * depth and _fit(one, two, depth)
+        for one in ones
+        for two in twos
+        if one.depth_px + two.depth_px < 0.92 * depth and (_facing(one, two, depth) or _fit(one, two))
     ]
     return max(pairs, key=lambda p: p[0].strength + p[1].strength, default=None)
 
 
-def _fit(one: Line, two: Line, depth: int) -> bool:
-    """Whether two lines belong together: at equal depths, or both so clear that this needs not be."""
+def _facing(one: Line, two: Line, depth: int) -> bool:
+    """Whether two lines face each other so exactly, and stand so alone, that it is no chance; a screen's bars are less deep."""
+    exact = abs(one.depth_px - two.depth_px) <= 1 and min(one.depth_px, two.depth_px) >= SCREEN * depth
+    return exact and one.alone and two.alone
+
+
+def _fit(one: Line, two: Line) -> bool:
+    """Whether two lines with something simple outside belong together: equally deep, the clearer the less exactly."""
+    if not (one.simple and two.simple):
+        return False
     apart, least, most = abs(one.depth_px - two.depth_px), min(one.held, two.held), max(one.held, two.held)
+    if one.kind != two.kind:
+        return apart <= 1 and least >= 0.9
     still = max(one.moving, two.moving) < 1 - STILL_SHARE
     if apart <= 2 and (most >= 0.8 or (not still and max(one.smooth, two.smooth) <= 0.15)):
         return True
-    if apart <= max(EQUAL_PX, 0.02 * depth) and (least >= 0.45 if still else max(one.strength, two.strength) >= 0.45):
-        return True
-    clear = least >= 0.85 and min(one.depth_px, two.depth_px) >= SCREEN * depth
-    return clear and (one.kind == "template" or not still)
+    return apart <= EQUAL_PX and least >= (0.45 if still else 0.7)  # else two curtains, or a bright screen on a dark stage
 
 
 def lines(side: Strips) -> list[Line]:
-    """The lines of a side that stay and have something simple outside."""
+    """The lines of a side that stay and have something simple outside, or stand alone."""
     number, depth = side.size_TD.shape
     if number < 3 or depth < 32:
         return []
     held_DS = side.steps_DS > 0.5 * number
-    held_D, size_D = held_DS.mean(axis=1), np.median(side.size_TD, axis=0)
-    moves_DS = side.luma_TDS.max(axis=0) - side.luma_TDS.min(axis=0) > STILL
-    moves_D = moves_DS.mean(axis=1)
-    found = []
-    for at in _peaks(held_D, size_D, depth):
-        inside = slice(at + 3, max(at + 6, at + (depth - at) // 2))
-        jump = float(size_D[at] / max(0.5, np.percentile(size_D[inside], 95)))
-        usual = float(np.percentile(held_D[inside], 90))
-        beyond = slice(at + 3, int(0.9 * depth))
-        rivals = int(((size_D[beyond] >= 0.85 * size_D[at]) & (held_D[beyond] >= 0.85 * held_D[at])).sum())
-        if (held_D[at] - usual < 0.3 and jump < 1.5) or rivals > RIVALS:
-            continue
-        detail, within = float(np.median(size_D[1 : at - 1])), float(size_D[inside].mean())
-        active_S = moves_DS[at + 1 : at + max(6, depth // 8)].any(axis=0)
-        along = float(held_DS[at, active_S].mean()) if active_S.any() else 0.0
-        moving, smooth = float(moves_D[: at - 1].mean()), detail / max(0.01, within)
-        still = moving < 1 - STILL_SHARE
-        if still and at < SCREEN * depth and size_D[2 : at - 2].max(initial=0) > UNMARKED:
-            continue
-        if still and active_S.mean() > 0.3 and along > 0.25:
-            found.append(Line(at, "template", along, jump, smooth, moving))
-        elif detail <= min(SMOOTH * within, SMOOTH_LEVEL) and not _crossed(side, at):
-            found.append(Line(at, "blurred", float(held_D[at]), jump, smooth, moving))
-    return found
+    held_D, size_D = held_DS.mean(axis=1), np.sort(side.size_TD, axis=0)[number // 2]
+    moves_DS = np.ptp(side.luma_TDS, axis=0) > STILL
+    found = [_line(side, at, held_DS, held_D, size_D, moves_DS) for at in _peaks(held_D, size_D, depth)]
+    return [line for line in found if line and (line.simple or line.alone)]
+
+
+def _line(
+    side: Strips, at: int, held_DS: np.ndarray, held_D: np.ndarray, size_D: np.ndarray, moves_DS: np.ndarray
+) -> Line | None:  # fmt: skip
+    """What can be said of the line at this depth; None where it is nothing special, or that of a recorded screen.
+
+    held_DS: steps that stay for half the time; held_D, their share; size_D, the usual mean step; moves_DS: pixels that change.
+    """
+    depth = len(size_D)
+    inside = slice(at + 3, max(at + 6, at + (depth - at) // 2))
+    jump = float(size_D[at]) / max(0.5, ranked(size_D[inside], 0.95))
+    usual = ranked(held_D[inside], 0.9)
+    beyond = slice(at + 3, int(0.9 * depth))
+    rivals = int(((size_D[beyond] >= 0.85 * size_D[at]) & (held_D[beyond] >= 0.85 * held_D[at])).sum())
+    if (held_D[at] - usual < 0.3 and jump < 1.5) or rivals > RIVALS:
+        return None
+    detail, within = float(np.median(size_D[1 : at - 1])), float(size_D[inside].mean())
+    moving, smooth = float(moves_DS[: at - 1].mean()), detail / max(0.01, within)
+    still = moving < 1 - STILL_SHARE
+    if still and at < SCREEN * depth and size_D[2 : at - 2].max(initial=0) > UNMARKED:
+        return None
+    active_S = moves_DS[at + 1 : at + max(6, depth // 8)].any(axis=0)
+    along = float(held_DS[at, active_S].mean()) if active_S.any() else 0.0
+    close = not still or moves_DS[at + 1 : at + 5].any(axis=0).mean() >= 0.25  # else a wall beside a passage
+    template = close and still and active_S.mean() > 0.3 and along > 0.25
+    blurred = close and not template and detail <= min(SMOOTH * within, SMOOTH_LEVEL) and not _crossed(side, at)
+    needed = ALONE if detail >= PLAIN else 0.95
+    odd = detail >= TEXTURED if still else detail <= SMOOTH_LEVEL / 8
+    alone = odd and held_D[at] >= needed and usual <= 0.1 and moves_DS[inside].mean() > MOVED
+    seen = ranked(side.step_TDS[:, at].mean(axis=1), ODD_FRAMES) >= 0.6
+    return Line(
+        depth_px=at, kind="template" if still and (template or not blurred) else "blurred", jump=jump, smooth=smooth,
+        held=along if template else float(held_D[at]), moving=moving, simple=template or blurred, alone=bool(alone and seen),
+    )  # fmt: skip
 
 
 def _crossed(side: Strips, at: int) -> bool:

@@ -1,18 +1,34 @@
 """Borders found over time: what is border stays border whatever the picture does, and what is picture shows it some time.
 
-16 luma frames at up to 1080p and their chroma are looked at side by side, from the outside in (_strips). A bar of one colour ends
-where most of a side leaves that colour, however much text or how many stickers lie on it (_solid). A blurred copy, or a picture
-that stands still, ends at two lines that face each other and stay (_surround). The two sides of an axis support each other, and
-where the evidence is thin, nothing is cut (_axis). What is left is looked at again: bars may lie within bars.
+The idea. 16 luma frames at up to 1080p and their chroma are seen as lines, from each side inwards (_strips). A border is cut
+where two things hold: what lies outside a line is explained by something simple, and the line itself stays where it is, in all
+frames and along the side, while the picture within does as it likes.
 
-Left alone on purpose: a single flat colour on one side (a sky, a road, a wall), the bars of a recorded screen, split screens,
-anything that some frames show a picture across. Axes: T time, H height, W width, C the two chroma planes. All numbers are ours.
+1. Bars of one colour (_solid). The colour is that of the outermost lines. A pixel that is off it in more than a few frames is
+   live. A bar ends where most of a side goes from bare to live at once, or has a step in most frames. Text, stickers and lines
+   that grow lie outside the line and count against the bar, but less where lines of the bare colour run between rows of text.
+2. Borders that are pictures (_surround): a blurred copy, a still card or wallpaper, colours that change. They have no colour to
+   go by, so there must be two lines, one on each side, that face each other within a few pixels and stay.
+3. Both sides of an axis are weighed together (_axis). Equal depth, or the very same colour, is what no scene has by chance: such
+   pairs need little else. A bar that stands alone must be black as an editor paints it and even, along the whole side, or be
+   white or lettered while the picture moves: else it may be a night sky, a stage, a curtain, a table or a floor.
+4. What is left is looked at again, for bars may lie within bars, in both axes.
+
+A picture speaks against its border: a frame that shows it across the line, a line that moves with a camera held by hand, a colour
+that comes back within (slats, flags), sides that are bars of a recorded screen.
+
+It cannot know, and then keeps the whole frame: one plain side that is not black (a wall, a sky, a header); running patterns; a
+card whose own line is weak on one side; the screen of a drawn phone; text that touches the picture all along; split screens. It
+cuts what a camera films exactly as an editor would paint it: one side in perfect black with a straight edge.
+
+Axes: T time, H height, W width, C the two chroma planes. All numbers are ours.
 """
 
 from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 
 from curation.border import Border, Side
@@ -27,6 +43,7 @@ NEEDS = Needs(frames=(LUMA, CHROMA))
 EMPTY = 2.0  # a frame whose luma deviates less is a flash, a fade or a fault: it has no picture to find
 LEAST_PX, LEAST_SHARE = 12, 0.06  # a video, and a picture in it, that are smaller are kept as they are
 ROUNDS = 3  # of looking: a picture in bars, in a blurred copy, in bars
+SOLID, DEEP = ("black", "colour"), 0.06  # bars that take so much of an axis on both sides have no bars of another colour within
 
 Bounds = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
 
@@ -41,10 +58,12 @@ def find_border(luma_THW: np.ndarray, chroma_THWC: np.ndarray, size_px: tuple[in
     """The same from frames; size_px is (width, height) of the video, of which the frames may be a smaller copy."""
     height, width = luma_THW.shape[1:]
     whole = (0, 0, width, height)
-    telling = [i for i, luma_HW in enumerate(luma_THW) if luma_HW[::4, ::4].std() > EMPTY and i < len(chroma_THWC)]
+    telling = [i for i, luma_HW in enumerate(luma_THW) if cv2.meanStdDev(luma_HW)[1][0, 0] > EMPTY and i < len(chroma_THWC)]
     if not telling or min(height, width) < LEAST_PX:
         return _border(whole, [Cut(confidence=0.0)] * 4, (width, height), size_px)
-    bounds, cuts = _search(luma_THW[telling], chroma_THWC[telling])
+    if len(telling) < max(len(luma_THW), len(chroma_THWC)):
+        luma_THW, chroma_THWC = luma_THW[telling], chroma_THWC[telling]
+    bounds, cuts = _search(luma_THW, chroma_THWC)
     if (bounds[2] - bounds[0]) * (bounds[3] - bounds[1]) < LEAST_SHARE * width * height:
         bounds, cuts = whole, [Cut(confidence=0.0)] * 4
     return _border(bounds, cuts, (width, height), size_px)
@@ -61,13 +80,17 @@ def _search(luma_THW: np.ndarray, chroma_THWC: np.ndarray) -> tuple[Bounds, list
                 continue
             seen[rows] = list(bounds)
             again = any(cut is not None and cut.depth_px for cut in (cuts[sides[0]], cuts[sides[1]]))
-            for side, cut in zip(sides, look(*_inside(luma_THW, chroma_THWC, bounds), rows=rows, again=again), strict=True):
+            found = look(*_inside(luma_THW, chroma_THWC, bounds), rows=rows, again=again)
+            deep = DEEP * (bounds[sides[1]] - bounds[sides[0]])
+            for side, cut in zip(sides, found, strict=True):
                 bounds[side] += cut.depth_px if side < 2 else -cut.depth_px
                 before = cuts[side]
                 if before is None or not before.depth_px:
                     cuts[side] = cut
                 elif cut.depth_px:
                     cuts[side] = Cut(cut.depth_px, cut.kind, min(cut.confidence, before.confidence))
+            if all(cut.kind in SOLID and cut.depth_px >= deep for cut in found):
+                seen[rows] = list(bounds)
     return (bounds[0], bounds[1], bounds[2], bounds[3]), [cut or Cut() for cut in cuts]
 
 

@@ -13,18 +13,31 @@ Axes: T onset frames (32 ms each), L lags.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 
-from curation.spectra import decibels, framed, heard_wave, mel_bank, steps, stft
+from curation.spectra import (
+    BLOCK,
+    FRAMES_CACHED,
+    clip_power_blocks,
+    decibels,
+    framed,
+    heard_wave,
+    in_bands,
+    mel_bank,
+    power_blocks,
+    steps,
+)
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
 HZ = 16_000  # UT-CMVMR resamples to 16 kHz
 HOP = 512  # samples; librosa's default
 N_FFT = 2048  # librosa's default
+NUM_BANDS = 128  # librosa's default
 FRAMES_PER_S = HZ / HOP
 SEGMENT_S = 4.0  # UT-CMVMR
 TEMPOGRAM_LEN = 250  # frames, 8 s: librosa's ac_size
@@ -57,7 +70,7 @@ def extract(clip: ClipMedia) -> Features:
     two. tempo and confidence are those of the whole clip, repeated.
     """
     wave = heard_wave(clip, HZ)
-    beats = track(wave, HZ)
+    beats = _tracked(_onsets(clip_power_blocks(clip, (HZ, N_FFT, HOP))))
     rows = []
     for start_s, end_s in steps(len(wave) / HZ, SEGMENT_S):
         inside = (beats.times_s >= start_s) & (beats.times_s < end_s)
@@ -72,7 +85,10 @@ def track(wave: np.ndarray, hz: int) -> Beats:
     """The beats of a finite mono wave at 16 kHz (another rate is refused)."""
     if hz != HZ:
         raise ValueError(f"beats are tracked at {HZ} Hz, not at {hz}")
-    onset_T = onset_strength(wave)
+    return _tracked(onset_strength(wave))
+
+
+def _tracked(onset_T: np.ndarray) -> Beats:
     if not onset_T.any():
         return Beats(tempo_bpm=0.0, times_s=np.zeros(0), strengths=np.zeros(0), confidence=0.0)
     lag, tempo_bpm = tempo(onset_T)
@@ -87,23 +103,36 @@ def onset_strength(wave: np.ndarray) -> np.ndarray:
 
     Shifted by half a window, so that an onset stands where it is heard and not where the window first touches it.
     """
-    power_TF = np.abs(stft(wave, N_FFT, HOP)) ** 2
-    mel_db = decibels(power_TF @ mel_bank(HZ, N_FFT, 128))
-    rises = np.maximum(0, np.diff(mel_db, axis=0))
-    shift = 1 + N_FFT // (2 * HOP)
-    return np.pad(np.median(rises, axis=1), (shift, 0))[: len(mel_db)] if len(rises) else np.zeros(len(mel_db), np.float32)
+    return _onsets(power_blocks(wave, N_FFT, HOP))
+
+
+def _onsets(blocks: Iterable[tuple[np.ndarray, slice]]) -> np.ndarray:
+    """onset_strength from the power."""
+    mel_db = decibels(np.concatenate([in_bands(power_TF, mel_bank(HZ, N_FFT, NUM_BANDS)) for power_TF, _ in blocks]))
+    onset_T = np.zeros(len(mel_db), np.float32)
+    shift, middle = 1 + N_FFT // (2 * HOP), NUM_BANDS // 2
+    for start in range(0, max(0, len(mel_db) - shift), BLOCK):
+        rises = np.maximum(0, np.diff(mel_db[start : start + BLOCK + 1], axis=0))
+        rises.sort(axis=1)  # NumPy sorts faster than it finds the middle
+        part = onset_T[start + shift :][: len(rises)]
+        part[:] = ((rises[:, middle - 1] + rises[:, middle]) / 2)[: len(part)]
+    return onset_T
 
 
 def tempo(onset_T: np.ndarray) -> tuple[int, float]:
     """(lag in frames, beats a minute): the most likely period of the onsets under a log-normal prior around 120."""
     half = TEMPOGRAM_LEN // 2
     padded = np.pad(onset_T, half, mode="linear_ramp", end_values=0)
-    windowed_TL = framed(padded, TEMPOGRAM_LEN, 1)[: len(onset_T)] * _tempogram_window()
     size = scipy.fft.next_fast_len(2 * TEMPOGRAM_LEN - 1, real=True)
-    spectra = scipy.fft.rfft(windowed_TL, n=size, axis=1)
-    corr_TL = scipy.fft.irfft(spectra.real**2 + spectra.imag**2, n=size, axis=1)[:, :TEMPOGRAM_LEN]
-    peak_T = np.abs(corr_TL).max(axis=1, keepdims=True)
-    mean_L = (corr_TL / np.where(peak_T < np.finfo(float).tiny, 1, peak_T)).mean(axis=0)
+    sum_L = np.zeros(TEMPOGRAM_LEN)
+    all_TL = framed(padded, TEMPOGRAM_LEN, 1)[: len(onset_T)]
+    for start in range(0, len(onset_T), FRAMES_CACHED):
+        frames_TL = all_TL[start : start + FRAMES_CACHED]
+        spectra = scipy.fft.rfft(frames_TL * _tempogram_window(), n=size, axis=1)
+        corr_TL = scipy.fft.irfft(spectra.real**2 + spectra.imag**2, n=size, axis=1)[:, :TEMPOGRAM_LEN]
+        peak_T = np.abs(corr_TL).max(axis=1, keepdims=True)
+        sum_L += (corr_TL / np.where(peak_T < np.finfo(float).tiny, 1, peak_T)).sum(axis=0)
+    mean_L = sum_L / len(onset_T)
     bpm_L = 60 * FRAMES_PER_S / np.arange(1, TEMPOGRAM_LEN)
     prior_L = np.where(bpm_L < MAX_BPM, -0.5 * np.log2(bpm_L / PRIOR_BPM) ** 2, -np.inf)
     best = int(np.argmax(np.log1p(1e6 * mean_L[1:]) + prior_L))
@@ -138,18 +167,19 @@ def _best_chains(score_T: np.ndarray, period: float) -> tuple[np.ndarray, np.nda
     """For every frame the frame of the beat before it (-1: none) and the best total score of a chain that ends in it."""
     gaps = np.arange(int(np.round(period / 2)), int(2 * period) + 1)
     cost = TIGHTNESS * (np.log(gaps) - np.log(period)) ** 2
-    back_T, total_T = np.full(len(score_T), -1), np.array(score_T, dtype=float)
-    started = False
-    for i, score in enumerate(score_T):
-        num_before = int(np.searchsorted(gaps, i, side="right"))
-        best = -1
-        if num_before:
-            totals = total_T[i - gaps[:num_before]] - cost[:num_before]
-            nearest = int(np.argmax(totals))
-            best, total_T[i] = i - int(gaps[nearest]), score + totals[nearest]
-        started = started or score >= 0.01 * score_T.max()
-        back_T[i] = best if started else -1
-    return back_T, total_T
+    first, last = int(gaps[0]), int(gaps[-1])
+    totals = np.full(last + len(score_T), -np.inf)  # of the frames, after as many as the longest gap reaches back
+    back_T = np.full(len(score_T), -1)
+    for start in range(0, len(score_T), first):  # as many frames together as need none of each other
+        scores = score_T[start : start + first]
+        before = framed(totals[start : start + len(scores) + last - first], len(gaps), 1)[:, ::-1] - cost
+        nearest = np.argmax(before, axis=1)
+        best = before[np.arange(len(scores)), nearest]
+        found = best > -np.inf
+        back_T[start : start + len(scores)] = np.where(found, np.arange(start, start + len(scores)) - gaps[nearest], -1)
+        totals[last + start :][: len(scores)] = scores + np.where(found, best, 0)
+    back_T[: np.argmax(score_T >= 0.01 * score_T.max())] = -1  # no beat before the first onset that counts
+    return back_T, totals[last:]
 
 
 def _last_beat(total_T: np.ndarray) -> int:

@@ -1,9 +1,8 @@
-"""Motion: dense optical flow between adjacent frames, four pairs a second, summed up for every four seconds of the clip.
+"""Motion: dense optical flow between frames some 1/30 s apart, four pairs a second, summed up for every four seconds of the clip.
 
-UT-CMVMR ("Optical Flow and Rhythm Quantization") takes the mean pixel displacement between adjacent frames from RAFT. Here DIS
-runs at a short side of 160, which needs no download, follows known motion with a rank correlation of .985 and
-costs about a millisecond a pair (tests/perf/flow.py). `optical_flow_accurate` and `optical_flow_raft`
-give the same columns for more time.
+UT-CMVMR ("Optical Flow and Rhythm Quantization") takes the mean pixel displacement between frames from RAFT. Here DIS runs on
+pictures of a short side of 160, halved once more, which needs no download; tests/perf/flow.py shows how close it comes to known
+motion and what it costs. `optical_flow_accurate` and `optical_flow_raft` give the same columns for more time.
 
 Columns, in frame diagonals a second where nothing else is said; curation/motion.py defines them:
 

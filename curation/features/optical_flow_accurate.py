@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from curation import motion
 from curation.flow import dis_fast
-from svmbench.media import ClipMedia, FrameNeed, Needs
+from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
-PAIRS = FrameNeed(fps=4, short_side_px=256, plane="y", pairs=True)
+PAIRS = replace(motion.PAIRS, short_side_px=256)
 DIM = len(motion.COLUMNS)
 MODALITY = "video"
 NEEDS = Needs(frames=(PAIRS,))

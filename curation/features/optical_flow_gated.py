@@ -25,15 +25,15 @@ SAME_TIME_S = 1e-4  # a frame of the pairs and a frame with vectors are the same
 
 
 def unmoved(pairs: Frames, vectors: Vectors | None) -> np.ndarray:
-    """(T,) bool: the second frame of the pair has vectors, they are zero, and the pixels hardly differ."""
+    """(T,) bool: the second frame has vectors, they and those of frames between are zero, and the pixels hardly differ."""
     still_T = np.zeros(len(pairs.images), bool)
     if vectors is None or pairs.next_images is None or pairs.next_times_s_T is None:
         return still_T
-    at = np.searchsorted(vectors.times_s_T, pairs.next_times_s_T - SAME_TIME_S)
-    for i, k in enumerate(at):
-        if k == len(vectors.times_s_T) or vectors.times_s_T[k] > pairs.next_times_s_T[i] + SAME_TIME_S:
+    begins, ends = (np.searchsorted(vectors.times_s_T, times + SAME_TIME_S) for times in (pairs.times_s_T, pairs.next_times_s_T))
+    for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        if begin == end or vectors.times_s_T[end - 1] < pairs.next_times_s_T[i] - SAME_TIME_S:
             continue
-        if vectors.moving_share_T[k] < MOVING_SHARE:
+        if (vectors.moving_share_T[begin:end] < MOVING_SHARE).all():
             first, second = (np.ascontiguousarray(images[i]) for images in (pairs.images, pairs.next_images))
             still_T[i] = cv2.norm(first, second, cv2.NORM_L1) < CHANGE * first.size
     return still_T

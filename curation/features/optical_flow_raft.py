@@ -12,6 +12,7 @@ frames a second apart as in UT-CMVMR's code.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ import numpy as np
 from curation import motion
 from curation.flow import Follow
 from svmbench.errors import MissingExtra
-from svmbench.media import ClipMedia, FrameNeed, Needs
+from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
-PAIRS = FrameNeed(fps=4, short_side_px=256, plane="rgb", pairs=True)
+PAIRS = replace(motion.PAIRS, short_side_px=256, plane="rgb")
 DIM = len(motion.COLUMNS)
 MODALITY = "video"
 NEEDS = Needs(frames=(PAIRS,))

@@ -21,10 +21,10 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 
 from curation.chroma import cens, chroma, tuning
-from curation.spectra import decibels, framed, heard_wave, istft, mel_bank, running_median, stft
+from curation.medians import running_median
+from curation.spectra import decibels, heard_wave, in_bands, istft, magnitudes, mel_bank, stft
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
@@ -62,48 +62,68 @@ def separate(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(harmonic, percussive) waves, which add up to the wave: soft masks from medians of the spectrogram (Fitzgerald 2010)."""
     spectra_TF = stft(wave, WIDE_FFT, HPSS_HOP)
     sizes_TF = np.abs(spectra_TF)
-    steady_TF = running_median(np.ascontiguousarray(sizes_TF.T), 31).T
-    sudden_TF = running_median(sizes_TF, 31)
-    larger_TF = np.maximum(steady_TF, sudden_TF)
+    steady_TF = running_median(sizes_TF, 31, axis=0)
+    sudden_TF = running_median(sizes_TF, 31, axis=1)
+    larger_TF = np.maximum(steady_TF, sudden_TF, out=sizes_TF)
     silent_TF = larger_TF < np.finfo(np.float32).tiny
     larger_TF[silent_TF] = 1
-    steady_TF, sudden_TF = (steady_TF / larger_TF) ** 2, (sudden_TF / larger_TF) ** 2
-    both_TF = steady_TF + sudden_TF
+    for part_TF in (steady_TF, sudden_TF):
+        part_TF /= larger_TF
+        part_TF *= part_TF
+    both_TF = np.add(steady_TF, sudden_TF, out=sizes_TF)
     both_TF[silent_TF] = 1
-    harmonic = istft(spectra_TF * (steady_TF / both_TF), HPSS_HOP, len(wave))
-    percussive = istft(spectra_TF * (sudden_TF / both_TF), HPSS_HOP, len(wave))
+    harmonic, percussive = (istft(spectra_TF * (part / both_TF), HPSS_HOP, len(wave)) for part in (steady_TF, sudden_TF))
     return harmonic, percussive
 
 
 def blocks(wave: np.ndarray) -> dict[str, np.ndarray]:
     """The thirteen blocks in the authors' order, each in decibels re its maximum, of shape (1366, rows)."""
-    sizes_TF = np.abs(stft(wave, N_FFT, HOP))
-    wide_TF = np.abs(stft(wave, WIDE_FFT, HOP))
+    sizes_TF = magnitudes(wave, N_FFT, HOP)
+    power_TF = sizes_TF**2
+    wide_TF = magnitudes(wave, WIDE_FFT, HOP)
     cepstrum = _cepstrum(wide_TF)
     raw = {
-        "chroma": chroma(sizes_TF**2, HZ),
+        "chroma": chroma(power_TF, HZ),
         "cens": cens(wave, HZ, HOP, tuning(wide_TF[::2], HZ, 36)),
-        "mel": sizes_TF**2 @ mel_bank(MEL_HZ, N_FFT, 96),
+        "mel": in_bands(power_TF, mel_bank(MEL_HZ, N_FFT, 96)),
         "cepstrum": cepstrum,
-        "delta": scipy.signal.savgol_filter(cepstrum, 9, polyorder=1, deriv=1, axis=0),
-        "delta2": scipy.signal.savgol_filter(cepstrum, 9, polyorder=2, deriv=2, axis=0),
+        "delta": _derivative(cepstrum, 1),
+        "delta2": _derivative(cepstrum, 2),
         **_shape(sizes_TF),
     }
-    padded = np.pad(wave, N_FFT // 2)
-    raw["level"] = np.sqrt(np.mean(framed(padded, N_FFT, HOP) ** 2, axis=1))[:, None]
+    raw["level"] = _level(wave)
     raw["crossings"] = _crossings(wave)
     order = ("chroma", "cens", "mel", "cepstrum", "delta", "delta2", "level", "centroid", "bandwidth", "rolloff")
     return {name: decibels(np.abs(_whole(raw[name])), relative=True) for name in (*order, "line", "parabola", "crossings")}
 
 
 def _whole(rows_TD: np.ndarray) -> np.ndarray:
-    return np.pad(rows_TD, ((0, NUM_FRAMES - len(rows_TD)), (0, 0)))
+    whole_TD = np.zeros((NUM_FRAMES, rows_TD.shape[1]), rows_TD.dtype)
+    whole_TD[: len(rows_TD)] = rows_TD
+    return whole_TD
 
 
 def _cepstrum(wide_TF: np.ndarray) -> np.ndarray:
     """(1366, 20): cosine transform of 128 mel bands in decibels, over the silence after the sound as well."""
-    mel_db = decibels(_whole(wide_TF**2 @ mel_bank(HZ, WIDE_FFT, 128)))
+    mel_db = decibels(_whole(in_bands(wide_TF**2, mel_bank(HZ, WIDE_FFT, 128))))
     return scipy.fft.dct(mel_db, axis=1, norm="ortho")[:, :20]
+
+
+def _derivative(rows_TD: np.ndarray, order: int) -> np.ndarray:
+    """The order-th derivative of the polynomial of that order through nine rows around each (Savitzky-Golay): it is the same all
+    over the nine, so the first and the last four rows have that of their neighbour.
+    """
+    weights = np.linalg.pinv(np.vander(np.arange(-4, 5), order + 1))[0] * order  # order is 1 or 2, so order! = order
+    nine_TD9 = np.lib.stride_tricks.sliding_window_view(rows_TD.astype(float), 9, axis=0)
+    return np.pad(nine_TD9 @ weights, ((4, 4), (0, 0)), mode="edge").astype(rows_TD.dtype)
+
+
+def _level(wave: np.ndarray) -> np.ndarray:
+    """(T, 1): root mean square of each frame, from the sums over its two halves."""
+    padded = np.pad(wave, N_FFT // 2)
+    halves = padded[: len(padded) // HOP * HOP].reshape(-1, HOP)
+    energy = np.einsum("tn,tn->t", halves, halves)
+    return np.sqrt((energy[1:] + energy[:-1]) / N_FFT)[:, None]
 
 
 def _shape(sizes_TF: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,14 +131,14 @@ def _shape(sizes_TF: np.ndarray) -> dict[str, np.ndarray]:
     polynomial fits.
     """
     bins_hz = np.linspace(0, HZ / 2, sizes_TF.shape[1])
-    sums = sizes_TF.sum(axis=1, keepdims=True, dtype=float)
-    shares_TF = sizes_TF / np.where(sums < np.finfo(np.float32).tiny, 1, sums)
-    centroid = shares_TF @ bins_hz[:, None]
+    sums, firsts, squares = (sizes_TF.astype(float) @ np.vander(bins_hz, 3, increasing=True)).T[:, :, None]
+    sums = np.where(sums < np.finfo(np.float32).tiny, 1, sums)
+    centroid = firsts / sums
     below_TF = np.cumsum(sizes_TF, axis=1)
     rolloff = bins_hz[np.argmax(below_TF >= 0.85 * below_TF[:, -1:], axis=1)]
     return {
         "centroid": centroid,
-        "bandwidth": np.sqrt((shares_TF * (bins_hz - centroid) ** 2).sum(axis=1, keepdims=True)),
+        "bandwidth": np.sqrt(np.maximum(0, squares / sums - centroid**2)),
         "rolloff": rolloff[:, None],
         "line": sizes_TF @ _least_squares(1),
         "parabola": sizes_TF @ _least_squares(2),

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curation.spectra import finite_wave, running_median, stft
+from curation.medians import running_median
+from curation.spectra import clip_power_blocks, finite_wave
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Verdict
 from svmbench.settings import setting
@@ -48,15 +49,15 @@ def measure(clip: ClipMedia, settings: Settings) -> float | None:
     it.
     """
     wave = finite_wave(clip, HZ)
-    if not wave.any():
+    if not wave.any() or 1 + len(wave) // HOP < settings.num_frames:
         return None
-    spectra_TF = stft(wave, N_FFT, HOP)[:, :TOP_BIN]
-    power_TF = spectra_TF.real**2 + spectra_TF.imag**2
-    energy = float(power_TF.sum(dtype=float))
-    if len(power_TF) < settings.num_frames or energy <= 0:
-        return None
-    tones_TF = _lasting(_peaks(power_TF, settings.prominence_db), settings.num_frames)
-    return float(power_TF[tones_TF].sum(dtype=float) / energy)
+    energy = tonal = 0.0
+    for whole_TF, own in clip_power_blocks(clip, (HZ, N_FFT, HOP), margin=settings.num_frames - 1):
+        power_TF = whole_TF[:, :TOP_BIN]
+        tones_TF = _lasting(_peaks(power_TF, settings.prominence_db), settings.num_frames)
+        energy += float(power_TF[own].sum(dtype=float))
+        tonal += float(power_TF[own][tones_TF[own]].sum(dtype=float))
+    return tonal / energy if energy > 0 else None
 
 
 def judge(value: float | None, settings: Settings) -> Verdict:
@@ -73,7 +74,7 @@ def _peaks(power_TF: np.ndarray, prominence_db: float) -> np.ndarray:
     to frame.
     """
     inner = power_TF[:, 1:-1]
-    above = inner > 10 ** (prominence_db / 10) * running_median(power_TF, NEIGHBOURS)[:, 1:-1]
+    above = inner > 10 ** (prominence_db / 10) * running_median(power_TF, NEIGHBOURS, axis=1)[:, 1:-1]
     peaks = (inner > power_TF[:, :-2]) & (inner >= power_TF[:, 2:]) & above
     wide_TF = np.zeros(power_TF.shape, dtype=bool)
     for shift in range(3):

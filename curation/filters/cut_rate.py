@@ -11,6 +11,8 @@ Axes: T frames, H height, W width, P pixels of a thumbnail, G steps of grey.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -34,6 +36,8 @@ NEW_GREYS = 0.012  # ours: and the cumulated histograms are this far apart, in t
 ALONE = 3.0  # ours: which is so many times what is usual in the quarter of a second on either side
 RETURNED = 0.5  # ours: and which is not undone to this share within a quarter of a second
 
+_of_clip: WeakKeyDictionary[ClipMedia, tuple[float, ...]] = WeakKeyDictionary()  # the measure and the table ask both
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -45,8 +49,10 @@ class Settings:
 
 def cut_times(clip: ClipMedia) -> tuple[float, ...]:
     """Seconds from the start of the clip: for each cut the first looked-at frame after it, at most an eighth of a second late."""
-    frames = clip.frames(FRAMES)
-    return tuple(float(frames.times_s_T[i]) for i in cuts_at(frames.images))
+    if clip not in _of_clip:
+        frames = clip.frames(FRAMES)
+        _of_clip[clip] = tuple(float(frames.times_s_T[i]) for i in cuts_at(frames.images))
+    return _of_clip[clip]
 
 
 def cuts_at(luma_THW: np.ndarray) -> list[int]:
@@ -67,7 +73,16 @@ def cuts_at(luma_THW: np.ndarray) -> list[int]:
 
 
 def _small(image_HW: np.ndarray) -> np.ndarray:
-    return cv2.resize(image_HW, THUMBNAIL, interpolation=cv2.INTER_AREA).ravel().astype(np.float32)
+    rows, columns = (_areas(size, steps) for size, steps in zip(image_HW.shape, THUMBNAIL, strict=True))
+    return np.asarray(rows @ image_HW.astype(np.float32) @ columns.T).ravel()
+
+
+@lru_cache
+def _areas(size: int, steps: int) -> np.ndarray:
+    """Weights of shape (steps, size) by which a line of pixels becomes the means of so many equal stretches."""
+    ends, pixels = np.linspace(0, size, steps + 1)[:, None], np.arange(size)
+    covered = np.minimum(pixels + 1, ends[1:]) - np.maximum(pixels, ends[:-1])
+    return np.asarray(np.maximum(covered, 0) * steps / size, np.float32)
 
 
 def _greys(image_HW: np.ndarray) -> np.ndarray:

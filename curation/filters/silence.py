@@ -13,6 +13,7 @@ from svmbench.settings import setting
 
 HZ = 16_000
 FRAME = 800  # samples, 50 ms; ours
+BLOCK = 1000 * FRAME  # ours: samples that are looked at together
 NEEDS = Needs(audio_hz=(HZ,))
 NAME_OF_MEASURE = "silent_share"
 MEASURED_WITH = ("floor_dbfs",)
@@ -36,12 +37,13 @@ def measure(clip: ClipMedia, settings: Settings) -> float | None:
     wave = finite_wave(clip, HZ)
     if not wave.size:
         return None
-    padded = np.pad(wave.astype(np.float64), (0, -len(wave) % FRAME))
-    samples = np.full(len(padded) // FRAME, FRAME)
-    samples[-1] -= len(padded) - len(wave)
-    power = (padded.reshape(-1, FRAME) ** 2).sum(axis=1) / samples
-    silent = power < 10 ** (settings.floor_dbfs / 10)
-    return float(samples[silent].sum() / len(wave))
+    threshold, num_silent = 10 ** (settings.floor_dbfs / 10), 0
+    for start in range(0, len(wave), BLOCK):
+        part = wave[start : start + BLOCK].astype(np.float64)
+        whole, rest = part[: len(part) // FRAME * FRAME].reshape(-1, FRAME), part[len(part) // FRAME * FRAME :]
+        num_silent += FRAME * int(((whole**2).mean(axis=1) < threshold).sum())
+        num_silent += len(rest) * bool(len(rest) and (rest**2).mean() < threshold)
+    return num_silent / len(wave)
 
 
 def judge(value: float | None, settings: Settings) -> Verdict:

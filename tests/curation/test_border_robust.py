@@ -312,3 +312,80 @@ def test_no_frames_and_empty_frames_are_kept_whole_without_confidence() -> None:
         assert depths(border) == NONE
         assert border.confidence == 0
         assert border.box.width_px == size[0]
+
+
+def dancer(frames: np.ndarray, times: int = TIMES) -> np.ndarray:
+    """Somebody moves in the middle; nothing else does."""
+    height, width = frames.shape[1:3]
+    for step in range(times):
+        place = width // 2 + round(width * 0.08 * np.sin(step)), round(height * 0.6)
+        cv2.ellipse(frames[step], place, (width // 14, height // 4), 0, 0, 360, (190, 90, 60), -1)
+    return frames
+
+
+def test_dark_parts_of_a_scene_are_kept(find: Callable[..., Border]) -> None:
+    """One side that is dark, but not painted black: a floor, a night sky over a straight roof."""
+    floor = moving()
+    floor[:, 190:] = (34, 30, 36)
+    assert near(find(floor), NONE, 0)
+    night = moving()
+    night[:, :90] = (9, 9, 12)
+    assert near(find(night), NONE, 0)
+
+
+def test_curtains_at_unequal_depths_are_kept(find: Callable[..., Border]) -> None:
+    frames = moving()
+    cloth = np.random.default_rng(3).normal(24, 6, (1, HEIGHT, WIDTH, 1)).clip(0, 255).astype(np.uint8)
+    frames[:, :, :70], frames[:, :, -83:] = cloth[:, :, :70], cloth[:, :, -83:]
+    assert near(find(frames), NONE, 0)
+
+
+def test_passage_with_somebody_in_its_light_is_kept(find: Callable[..., Border]) -> None:
+    frames = ground((22, 22, 22))
+    frames[:, 40:, 90:230] = (200, 196, 190)
+    assert near(find(dancer(frames)), NONE, 0)
+
+
+def test_slats_and_flags_are_kept(find: Callable[..., Border]) -> None:
+    slats = ground((205, 200, 190))
+    for first in range(0, HEIGHT, 34):
+        slats[:, first : first + 14] = (36, 40, 44)
+    assert near(find(dancer(slats)), NONE, 0)
+    flag = ground((200, 30, 40))
+    flag[:, 80:160] = (250, 250, 250)
+    assert near(find(flag), NONE, 0)
+
+
+def test_screen_filmed_by_hand_is_kept(find: Callable[..., Border]) -> None:
+    frames, screen = ground((10, 10, 10)), moving(110, 150)
+    for step, image in enumerate(frames):
+        left, top = 85 + round(5 * np.sin(step / 2)), 65 + round(5 * np.cos(step / 3))
+        image[top : top + 110, left : left + 150] = screen[step]
+    assert near(find(frames), NONE, 0)
+
+
+def test_painted_bars_around_a_flat_wall_where_nothing_moves_near_the_line(find: Callable[..., Border]) -> None:
+    """The same colour at the same depth, along the whole of both sides: no wall does that by chance."""
+    frames = ground((90, 40, 120))
+    frames[:, 51:189] = dancer(ground((160, 160, 150), 138))
+    assert near(find(frames), (0, 51, 0, 51))
+
+
+def test_bar_that_rows_of_text_fill(find: Callable[..., Border]) -> None:
+    frames = framed((0, 80, 0, 80), ground((30, 60, 150)))
+    for row in range(4):
+        written(frames, "all of the words of this song are here", (2, 178 + 18 * row), 0.5)
+    assert near(find(frames), (0, 80, 0, 80))
+
+
+def test_very_dark_picture_in_black_bars(find: Callable[..., Border]) -> None:
+    """Too dark for a step, but the bare black ends at once along both sides."""
+    frames = framed((0, 50, 0, 50))
+    frames[:, 50:190] = dancer(ground(BLACK, 140)) // 12 + 8
+    assert near(find(frames), (0, 50, 0, 50))
+
+
+def test_still_card_around_a_scene_whose_edges_stand_still(find: Callable[..., Border]) -> None:
+    frames = np.repeat(moving(name="coffee")[:1], TIMES, axis=0)
+    frames[:, :, 70:250] = dancer(ground((225, 225, 220), HEIGHT, 180))
+    assert near(find(frames), (70, 0, 70, 0))

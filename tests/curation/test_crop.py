@@ -119,14 +119,14 @@ def test_sizes_are_made_even_inwards(box: tuple[int, ...], kept: tuple[int, ...]
     assert even(Box(**dict(zip(names, box, strict=True)))) == Box(**dict(zip(names, kept, strict=True)))
 
 
-def uneven(path: Path, times_ms: list[int], codec: str, rotation_deg: int = 0) -> Path:
+def uneven(path: Path, times_ms: list[int], codec: str, rotation_deg: int = 0, mirrored: bool = False) -> Path:
     """A film whose frames come at these times, with a mark that tells them apart, and a sound in this codec."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "18", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        if rotation_deg:
-            stream.set_display_rotation(rotation_deg)
+        if rotation_deg or mirrored:
+            stream.set_display_rotation(rotation_deg, hflip=mirrored)
         sound = container.add_stream(codec, rate=HZ, layout="mono")
         for i, at_ms in enumerate(times_ms):
             image = np.full((96, 128, 3), 200, np.uint8)
@@ -179,9 +179,9 @@ def test_sound_that_the_container_cannot_hold_is_encoded(tmp_path: Path) -> None
     assert np.argmax(spectrum) * HZ / (HZ // 4) == pytest.approx(440, abs=5)
 
 
-@pytest.mark.parametrize("rotation_deg", [90, 180, -90])
-def test_a_turned_video_is_cut_as_it_is_shown(rotation_deg: int, tmp_path: Path) -> None:
-    video = uneven(tmp_path / "turned.mp4", TIMES_MS, "aac", rotation_deg)
+@pytest.mark.parametrize(("rotation_deg", "mirrored"), [(90, False), (180, False), (-90, False), (0, True), (90, True)])
+def test_a_turned_or_mirrored_video_is_cut_as_it_is_shown(rotation_deg: int, mirrored: bool, tmp_path: Path) -> None:
+    video = uneven(tmp_path / "turned.mp4", TIMES_MS, "aac", rotation_deg, mirrored)
     _, before_THW = images(video)
     height, width = before_THW.shape[1:]
     box = Box(left_px=10, top_px=6, width_px=width - 30, height_px=height - 20)
@@ -190,6 +190,91 @@ def test_a_turned_video_is_cut_as_it_is_shown(rotation_deg: int, tmp_path: Path)
     assert probe.rotation_deg == 0
     assert (probe.width_px, probe.height_px) == (box.width_px, box.height_px)
     assert np.abs(before_THW[:, 6 : height - 14, 10 : width - 20].astype(int) - after_THW).mean() < 3
+
+
+def test_the_copy_is_of_the_streams_that_were_looked_at(tmp_path: Path) -> None:
+    """Of two pictures and two sounds the default ones, which stand second."""
+    default, other = av.stream.Disposition.default, av.stream.Disposition.dub
+    with av.open(str(tmp_path / "two.mkv"), "w") as container:
+        films, sounds = [], []
+        for size, disposition in ((64, other), (96, default)):
+            stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt, stream.disposition = size, size, "yuv420p", disposition
+            films.append(stream)
+        for disposition in (other, default):
+            sounds.append(container.add_stream("pcm_s16le", rate=HZ, layout="mono"))
+            sounds[-1].disposition = disposition
+        for level, stream in ((40, films[0]), (200, films[1])):
+            image = np.full((stream.height, stream.width, 3), level, np.uint8)
+            container.mux([p for _ in range(10) for p in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24"))])
+            container.mux(stream.encode())
+        for level, stream in ((100, sounds[0]), (20_000, sounds[1])):
+            piece = av.AudioFrame.from_ndarray(np.full((1, HZ), level, np.int16), "s16", "mono")
+            piece.rate, piece.pts, piece.time_base = HZ, 0, Fraction(1, HZ)
+            container.mux(stream.encode(piece))
+            container.mux(stream.encode())
+    crop.write_cropped(tmp_path / "two.mkv", tmp_path / "copy.mkv", Box(left_px=0, top_px=0, width_px=90, height_px=80))
+    _, copied_THW = images(tmp_path / "copy.mkv")
+    assert copied_THW.shape == (10, 80, 90)
+    assert copied_THW.mean() > 150
+    assert luma(tmp_path / "copy.mkv").wave(HZ).max() > 0.5
+
+
+@pytest.mark.parametrize(("rotation_deg", "shape"), [(0, Fraction(4, 3)), (90, Fraction(3, 4))])
+def test_the_shape_of_the_pixels_and_the_colours_are_told_on(rotation_deg: int, shape: Fraction, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        made = stream.codec_context
+        made.sample_aspect_ratio, made.color_range, made.colorspace, made.color_trc, made.color_primaries = (
+            Fraction(4, 3),
+            1,
+            1,
+            1,
+            1,
+        )
+        if rotation_deg:
+            stream.set_display_rotation(rotation_deg)
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    crop.write_cropped(tmp_path / "wide.mp4", tmp_path / "copy.mp4", Box(left_px=0, top_px=0, width_px=40, height_px=40))
+    with av.open(str(tmp_path / "copy.mp4")) as container:
+        film = container.streams.video[0]
+        assert film.sample_aspect_ratio == shape
+        given = film.codec_context
+        assert (given.color_range, given.colorspace, given.color_trc, given.color_primaries) == (1, 1, 1, 1)
+
+
+def test_a_size_that_changes_and_frames_without_a_time(film: Callable[..., Path], tmp_path: Path) -> None:
+    """All are brought to the size of the first, and follow each other at the usual rate."""
+    wide = film(tmp_path / "a.h264", [np.full((96, 160, 3), 60, np.uint8)] * 10).read_bytes()
+    half = np.full((160, 96, 3), 200, np.uint8)
+    half[:, 48:] = 0  # at the size of the first, all of the box lies left of this
+    tall = film(tmp_path / "b.h264", [half] * 10).read_bytes()
+    (tmp_path / "both.h264").write_bytes(wide + tall)
+    copied = crop.write_cropped(
+        tmp_path / "both.h264", tmp_path / "copy.mp4", Box(left_px=0, top_px=0, width_px=80, height_px=60)
+    )
+    times_s, copied_THW = images(tmp_path / "copy.mp4")
+    assert copied.num_frames == len(copied_THW) == 20
+    assert copied_THW.shape[1:] == (60, 80)
+    assert copied_THW[5].mean() < 80 < 170 < copied_THW[15].mean()
+    assert np.diff(times_s) == pytest.approx(np.full(19, times_s[1]), abs=0.002)
+
+
+def test_what_cannot_be_decoded_is_counted(video: Path, looked: crop.Looked, tmp_path: Path) -> None:
+    damaged = bytearray(video.read_bytes())
+    with av.open(str(video)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    for packet in packets[8:12]:
+        damaged[packet.pos + 4 : packet.pos + packet.size] = b"\xff" * (packet.size - 4)
+    (tmp_path / "damaged.mp4").write_bytes(damaged)
+    copied = crop.write_cropped(tmp_path / "damaged.mp4", tmp_path / "copy.mp4", looked.border.box)
+    assert copied.num_bad >= 4
+    assert 8 <= copied.num_frames < 20
+    assert "damaged or breaks off" in crop.lines_of(crop.look(tmp_path / "damaged.mp4", "paper"))[0]
+    assert "damaged" not in crop.lines_of(looked)[0]
 
 
 def test_the_picture_shows_the_box_at_the_right_pixels(looked: crop.Looked, tmp_path: Path) -> None:

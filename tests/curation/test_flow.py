@@ -78,8 +78,9 @@ def under(matrix: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return moved, np.hypot(*away) / np.hypot(*image.shape)
 
 
-@pytest.mark.parametrize(("follow", "error"), [(flow.dis_ultrafast, 0.04), (flow.dis_fast, 0.03)])
+@pytest.mark.parametrize(("follow", "error"), [(flow.dis_ultrafast, 0.025), (flow.dis_fast, 0.035)])
 def test_displacement_follows_known_motion(follow: Callable[[], flow.Follow], error: float) -> None:
+    """The targets: rank correlation .985, median error 2.5 %; the fast preset, made for larger pictures, misses the latter."""
     rng = np.random.default_rng(5)  # the errors of so few pairs depend on the draw; tests/perf/flow.py has more of them
     found, truth = [], []
     for index in range(80):
@@ -87,7 +88,9 @@ def test_displacement_follows_known_motion(follow: Callable[[], flow.Follow], er
         found.append(between(first, second, follow())[MEAN] * np.hypot(160, 284))
         truth.append(pixels)
     assert spearmanr(found, truth).statistic > 0.985
-    assert np.median(np.abs(np.array(found) - truth) / truth) < error
+    errors = np.abs(np.array(found) - truth) / truth
+    assert np.median(errors) < error
+    assert np.median(errors[np.array(truth) > 1]) < 0.012  # beyond a pixel noise hardly matters
 
 
 @pytest.mark.parametrize(
@@ -101,15 +104,16 @@ def test_the_camera_is_told_from_what_moves_by_itself(shift: tuple[float, float]
     moved, length = under(matrix, wide)
     scene, moved, length = (np.ascontiguousarray(x[30:190, 30:314]) for x in (wide, moved, length * np.hypot(220, 344) / 326))
     alone = between(scene, moved)
-    assert alone[MEAN] == pytest.approx(length.mean(), rel=0.12)
-    assert alone[P90] == pytest.approx(np.percentile(length, 90), rel=0.2, abs=4e-4)
-    assert alone[CAMERA] == pytest.approx(length.mean(), rel=0.12, abs=1.5e-4)
-    assert alone[OBJECT] < 0.2 * alone[CAMERA] + 2e-4
+    # 0.1 pixel (3e-4 diagonals): what a search may be off below half a pixel; zooms are a tenth too small at the rim (a weakness)
+    assert alone[MEAN] == pytest.approx(length.mean(), rel=0.08)
+    assert alone[P90] == pytest.approx(np.percentile(length, 90), rel=0.12, abs=3e-4)
+    assert alone[CAMERA] == pytest.approx(length.mean(), rel=0.05, abs=1.5e-4)
+    assert alone[OBJECT] < 0.2 * alone[CAMERA]  # a turn and a zoom are resolved in steps of patches (a weakness); .04 for a shift
     thing = photo("chelsea", (90, 80))  # a sixth of the picture, that goes its own way
     first, second = scene.copy(), moved.copy()
     first[40:120, 100:190], second[46:126, 108:198] = thing, thing
     both = between(first, second)
-    assert both[CAMERA] == pytest.approx(length.mean(), rel=0.2, abs=4e-4)
+    assert both[CAMERA] == pytest.approx(length.mean(), rel=0.05, abs=1.5e-4)
     assert both[OBJECT] > 3 * alone[OBJECT] + 1e-3
 
 
@@ -120,7 +124,18 @@ def test_a_thing_that_moves_before_a_tripod() -> None:
     found = between(first, second)
     assert found[CAMERA] < 1e-4
     assert found[OBJECT] == pytest.approx(found[MEAN], rel=0.02)
-    assert found[MEAN] == pytest.approx(6 / np.hypot(160, 284) * 80 * 80 / (160 * 284), rel=0.4)  # its edge smears
+    area = found[MEAN] * np.hypot(160, 284) / 6  # that seems to move
+    assert 80 * 80 / (160 * 284) < area < 96 * 96 / (160 * 284)  # patches smear its edge by up to half of one: 8 px at 160
+
+
+def test_what_noise_explains_goes_with_the_camera() -> None:
+    wide = (photo("rocket", (300, 160)) * 0.25).astype(float)  # half of it an empty dark sky
+    rng = np.random.default_rng(0)
+    noisy = np.clip(np.stack([wide[:, 2:286], wide[:, :284]]) + rng.normal(0, 1, (2, 160, 284)), 0, 255).astype(np.uint8)
+    found = between(noisy[0], noisy[1])
+    assert found[[MEAN, CAMERA]] * np.hypot(160, 284) == pytest.approx(2, rel=0.05)
+    assert found[P90] * np.hypot(160, 284) == pytest.approx(2, rel=0.1)
+    assert found[OBJECT] < 0.1 * found[CAMERA]
 
 
 def test_motion_is_in_diagonals_a_second_and_in_pixels_of_ut_cmvmr() -> None:
@@ -197,7 +212,7 @@ def test_a_dark_scene_that_moves_is_not_still() -> None:
     found = between(dark, np.roll(dark, 4, axis=1))
     assert flow.is_still(dark, np.roll(dark, 4, axis=1))  # by the grey levels alone
     assert found[STILL] == 0
-    assert found[MEAN] == pytest.approx(4 / np.hypot(160, 284), rel=0.3)
+    assert found[MEAN] == pytest.approx(4 / np.hypot(160, 284), rel=0.05)
     assert between(dark, dark)[STILL] == 1
 
 
@@ -231,13 +246,38 @@ def test_neither_frame_rate_nor_size_nor_bars_change_the_motion(film: Film, tmp_
         found[name] = moved_a_second(path, box)
         if name == "letter":
             assert moved_a_second(path).mean < 0.8 * truth  # type: ignore[operator]
-    for name, values in found.items():
-        assert (values.mean, values.camera) == pytest.approx((truth, truth), rel=0.05), (name, values)
-        if name != "60 fps":  # half the displacement between two frames, and as much noise in it: p90 is a half too high
-            assert values.p90 == pytest.approx(truth, rel=0.15), (name, values)
-            assert values.object < 0.25 * truth, (name, values)  # type: ignore[operator]
+    for (
+        name,
+        values,
+    ) in found.items():  # coded; half a small pixel between two frames, few pairs
+        assert values.mean == pytest.approx(truth, rel=0.05), (name, values)
+        assert values.camera == pytest.approx(truth, rel=0.07), (name, values)
+        assert values.p90 == pytest.approx(truth, rel=0.2), (name, values)  # too high at 60 fps: the coder's own (a weakness)
+        assert values.object < 0.2 * truth, (name, values)  # type: ignore[operator]
         assert values.ut_cmvmr_px == pytest.approx(22.4, rel=0.08), name
         assert values.still_share == 0, name
+
+
+def test_the_frames_of_a_pair_lie_apart_at_any_rate(film: Film, tmp_path: Path) -> None:
+    for fps, gap_s in ((24, 1 / 24), (30, 1 / 30), (60, 1 / 30)):
+        path = film(tmp_path / f"{fps}.mp4", panned((96, 64), fps, 2), fps=fps)
+        both = motion.PAIRS, FrameNeed(fps=4, short_side_px=64, pairs=True)
+        clip = media.decode(path, media.Needs(frames=both), 60)
+        for need, lasts_s in zip(both, (gap_s, 1 / fps), strict=True):
+            pairs = clip.frames(need)
+            assert pairs.times_s_T == pytest.approx(np.arange(8) / 4, abs=1 / fps)
+            assert pairs.next_times_s_T is not None
+            assert pairs.next_times_s_T - pairs.times_s_T == pytest.approx(np.full(8, lasts_s), abs=1e-3), (fps, need)
+
+
+def test_a_pair_waits_for_its_second_frame_whatever_the_times(tmp_path: Path) -> None:
+    times_s = [0.0, 0.24, 0.251, 0.26, 0.28, 0.495, 0.502, 0.51, 0.6, 0.745]  # late ones, then many at once
+    path = irregular(tmp_path / "bursts.mp4", panned((96, 64), 10, 1), times_s)
+    pairs = media.decode(path, motion.NEEDS, 60).frames(motion.PAIRS)
+    assert pairs.times_s_T == pytest.approx([0, 0.251, 0.502], abs=2e-3)
+    assert pairs.next_times_s_T == pytest.approx([0.24, 0.495, 0.6], abs=2e-3)
+    assert pairs.next_images is not None
+    assert len(pairs.images) == len(pairs.next_images) == 3
 
 
 def irregular(path: Path, frames: Iterable[np.ndarray], times_s: Iterable[float], **options: str) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from curation import judge as judging
+from curation import run as stage_run
 from curation.run import rejudge
 from svmbench import plugins
 from svmbench.errors import BadInput, BadSettings
@@ -148,6 +149,7 @@ def test_rejudging_says_what_changes_and_ends_like_a_run_that_was_made_so(tmp_pa
         ("kept", "still"): ("tiktok:0", "tiktok:1", "tiktok:2"), ("duplicate", "still"): ("tiktok:3",),
         ("speech", "still"): ("tiktok:4",), ("short", "still"): ("tiktok:8",), ("too_short", "still"): ("tiktok:7",),
     }  # fmt: skip
+    assert run.settings()["recipe"] == loose.model_dump(mode="json"), "so that a plain 'curate' ends in the same"
     assert changed.line().endswith("kept -> dropped: still 3")
     assert "speech -> still 1" in changed.line()
     go(loose, anew)
@@ -195,6 +197,16 @@ def test_only_thresholds_can_change_without_decoding(tmp_path: Path, changes: di
     with pytest.raises(BadSettings, match=named):
         go(recipe(**changes), run)
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before, "a refusal changes nothing"
+
+
+def test_what_a_filter_measured_with_is_remembered_when_the_recipe_drops_it(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", recipe(), candidates())
+    without = recipe(filters={"still": {"max_share": 0.5}})
+    kept = stage_run._same_measuring(without, run, candidates())
+    assert kept == judging.measured_with(recipe())
+    run.write_settings({"curate": {"measured": kept}})
+    with pytest.raises(BadSettings, match=r"filters\.speech\.probability changed"):
+        go(recipe(filters={"speech": {"probability": 0.4}}), run)
 
 
 def test_posts_that_are_still_undone_do_not_matter_and_no_candidates_are_one_line(tmp_path: Path) -> None:

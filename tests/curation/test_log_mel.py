@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from curation.features import log_mel
-from curation.spectra import decibels, istft, mel_bank, running_median, steps, stft, vggish_log_mel
+from curation.spectra import decibels, istft, mel_bank, steps, stft, vggish_log_mel
 from svmbench.errors import Silent
 from svmbench.media import ClipMedia
 
@@ -106,14 +106,6 @@ def test_decibels_are_librosas() -> None:
     power = np.random.default_rng(3).exponential(size=(50, 7)) ** 12
     np.testing.assert_allclose(decibels(power), librosa.power_to_db(power), atol=1e-9)
     np.testing.assert_allclose(decibels(power, relative=True), librosa.power_to_db(power, ref=np.max), atol=1e-9)
-
-
-@pytest.mark.parametrize("shape", [(5, 100), (3, 31), (4, 20), (1, 1)])
-def test_running_median_is_exact(shape: tuple[int, int]) -> None:
-    values = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
-    padded = np.pad(values, ((0, 0), (15, 15)), mode="symmetric")
-    expected = np.median(np.lib.stride_tricks.sliding_window_view(padded, 31, axis=1), axis=2)
-    np.testing.assert_array_equal(running_median(values, 31), expected)
 
 
 def test_vggish_frames_are_not_centred() -> None:

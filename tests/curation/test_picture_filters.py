@@ -203,6 +203,14 @@ def test_motion_flashes_and_fades_are_no_cuts(clip_of: Clips) -> None:
     assert cut_rate.cut_times(clip_of(fade, fps=10)) == ()
 
 
+def test_what_changes_too_little_is_no_cut(clip_of: Clips) -> None:
+    scene = photo("coffee", 480, 420)
+    thrown = [scene] * 15 + [np.roll(scene, 240, axis=1)] * 15
+    assert cut_rate.cut_times(clip_of(thrown, fps=10)) == (), "everything is elsewhere, and the greys are the same"
+    faint = [np.full((120, 160, 3), level, np.uint8) for level in [26] * 15 + [30] * 15]
+    assert cut_rate.cut_times(clip_of(faint, fps=10)) == (), "a step of three grey levels in the dark"
+
+
 def test_the_cuts_of_composed_posts(tmp_path: Path) -> None:
     """Fast moving scenes, most of them cut on the beat; seen inside their true border."""
     plans = [p for p in compose.plan(77, 40, ("a",), 1) if p.listing.media and p.truth["cuts_s"]][:5]

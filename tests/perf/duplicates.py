@@ -1,26 +1,32 @@
-"""Near-duplicates on re-uploads of real videos: recall by kind, false pairs, cost: python tests/perf/duplicates.py [CACHE].
+"""Near-duplicates on re-uploads: recall by kind, false pairs, cost.
 
-Sources are the first seconds of different videos under SVMBENCH_SHARED (default ../shared) and of moving photographs of
-scikit-image. Each is uploaded anew in the KINDS below with ffmpeg; the files are kept in CACHE (default: a temporary folder) and
-used again. Borders are found by METHODS, hashes are PDQ as in curation/hashes.py, with pHash64 beside it under the same rule.
+    python tests/perf/duplicates.py [CACHE] [--chosen] [--all-kinds]
+
+Thirty sources that were held out when max_distance was chosen (--chosen: those on which it was) are uploaded anew with ffmpeg in
+the five kinds of the target (--all-kinds: in all KINDS below). They are stretches of different videos under SVMBENCH_SHARED
+(default ../shared), moving photographs of scikit-image, and films that ffmpeg computes. The files are kept in CACHE (default: a
+temporary folder) and used again. Borders are found by METHODS, hashes are PDQ as in curation/hashes.py, with pHash64 beside it
+under the same rule. A false pair is one of different sources, source files included. Takes about three CPU-minutes.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pdqhash
-from skimage import data as photographs
+from duplicates_sources import CHOSEN, HELD_OUT, LENGTH_S, Sources
+from skimage import data
 
 from curation import bands, border, hashes
 from curation.duplicates import match_share
@@ -29,32 +35,8 @@ from svmbench.media import ClipMedia
 from svmbench.recipe import Duplicates
 
 CLIPS = Path(os.environ.get("SVMBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "clips"
-LENGTH_S = 8
 METHODS = ("none", "paper", "robust")
 PHASH_BITS = 10
-VIDEOS = {  # different videos, seen by a person, and the second to begin at; five show different toys on one table
-    "Zulko+moviepy/media/big_buck_bunny_0_30.webm": 2, "Zulko+moviepy/media/chaplin.mp4": 0,
-    "Zulko+moviepy/media/smpte-2997.mp4": 0, "Zulko+moviepy/media/video_with_failing_audio.mp4": 0,
-    "androidx+media/libraries/test_data/src/test/assets/media/mp4/hdr10-av1.mp4": 0,
-    "androidx+media/libraries/test_data/src/test/assets/media/mp4/midroll-5s.mp4": 0,
-    "androidx+media/libraries/test_data/src/test/assets/media/mp4/sample_with_increasing_timestamps_320w_240h_5s.mp4": 0,
-    "androidx+media/libraries/test_data/src/test/assets/media/mp4/trim_optimization_failure.mp4": 0,
-    "chouliuzuo+GVMGen/examples_of_results/21.mp4": 0, "chouliuzuo+GVMGen/examples_of_results/25.mp4": 0,
-    "chouliuzuo+GVMGen/examples_of_results/27.mp4": 0, "chouliuzuo+GVMGen/examples_of_results/28.mp4": 0,
-    "chouliuzuo+GVMGen/examples_of_results/30.mp4": 0, "mdn+dom-examples/canvas/chroma-keying/media/video.mp4": 0,
-    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/elf.webm": 0,
-    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/frog.webm": 0,
-    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/monster.webm": 0,
-    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/pig.webm": 0,
-    "mdn+learning-area/javascript/apis/client-side-storage/cache-sw/video-store-offline/videos/rabbit.webm": 0,
-    "open-mmlab+FoleyCrafter/examples/avsync/0.mp4": 0,
-    "open-mmlab+FoleyCrafter/examples/avsync/1.mp4": 0, "open-mmlab+FoleyCrafter/examples/avsync/2.mp4": 0,
-    "open-mmlab+FoleyCrafter/examples/vggsound/0.mp4": 0, "open-mmlab+FoleyCrafter/examples/vggsound/3.mp4": 0,
-    "pytorch+torchcodec/test/resources/av1_video.mkv": 0, "pytorch+torchcodec/test/resources/nasa_13013.mp4": 0,
-    "samdutton+simpl/av1/video/vp9_562.webm": 0, "samdutton+simpl/video/video/small.webm": 0,
-    "samdutton+simpl/videomedia/video/smaller.mp4": 0, "v-iashin+video_features/sample/v_GGSY1Qvo990.mp4": 0,
-}  # fmt: skip
-PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 FIT = "scale=w='min(480,iw)':h=-2,setsar=1,fps='min(30,source_fps)'"
 ENCODER = ("-an", "-pix_fmt", "yuv420p", "-preset", "ultrafast")
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {  # filters; [1] is the caption, [2] the logo; options
@@ -88,7 +70,7 @@ CROSSED = (
     "rescaled",
     "captioned",
     "all at once",
-)  # of which false pairs are looked for
+)  # of these and the source files false pairs are looked for
 TARGET = ("bordered", "pillars", "encoded", "rescaled", "captioned")
 
 
@@ -107,7 +89,9 @@ def picture(path: Path, text: str, size: tuple[int, int], scale: float) -> Path:
 
 def moving_photograph(name: str, path: Path) -> None:
     """A slow pan and zoom over a photograph."""
-    image = cv2.cvtColor(getattr(photographs, name)(), cv2.COLOR_RGB2BGR)
+    found = getattr(data, name)()
+    image = found[0] if isinstance(found, tuple) else found  # a stereo pair
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR)
     height, width = image.shape[:2]
     raw = path.with_suffix(".avi")
     writer = cv2.VideoWriter(str(raw), cv2.VideoWriter.fourcc(*"MJPG"), 25, (480, 270))
@@ -117,25 +101,36 @@ def moving_photograph(name: str, path: Path) -> None:
         left, top = int((width - across) * t), int((height - down) * (1 - t) * 0.8)
         writer.write(cv2.resize(image[top : top + down, left : left + across], (480, 270), interpolation=cv2.INTER_AREA))
     writer.release()
-    ffmpeg("-i", str(raw), "-pix_fmt", "yuv420p", "-crf", "20", "-preset", "ultrafast", str(path))
+    ffmpeg("-i", str(raw), *ENCODER, "-crf", "20", str(path))
     raw.unlink()
 
 
-def uploads(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """(source, kind, file); kind is 'source' for the file that the others were made from."""
-    caption = picture(folder / "caption.png", "wait for it ...", (420, 70), 1.5)
-    logo = picture(folder / "logo.png", "@me", (140, 80), 1.6)
-    origins = [(Path(name).stem + f" {i}", CLIPS / name, start) for i, (name, start) in enumerate(VIDEOS.items())]
-    for name in PHOTOGRAPHS:
+def origins(folder: Path, sources: Sources) -> Iterator[tuple[str, Path, float]]:
+    """(name, file, second to begin at)."""
+    yield from ((name, CLIPS / path, start) for name, path, start in sources.names())
+    for name in sources.photographs:
         path = folder / f"photograph-{name}.mp4"
         if not path.exists():
             moving_photograph(name, path)
-        origins.append((name, path, 0))
-    for source, origin, start in origins:
+        yield name, path, 0
+    for film in sources.films:
+        name = film.split("=")[0]
+        path = folder / f"film-{name}.mp4"
+        if not path.exists():
+            ffmpeg("-f", "lavfi", "-t", str(LENGTH_S), "-i", film, *ENCODER, "-crf", "18", str(path))
+        yield name, path, 0
+
+
+def uploads(folder: Path, sources: Sources, kinds: Collection[str]) -> Iterator[tuple[str, str, Path]]:
+    """(source, kind, file); kind is 'source' for the file that the others were made from."""
+    caption = picture(folder / "caption.png", "wait for it ...", (420, 70), 1.5)
+    logo = picture(folder / "logo.png", "@me", (140, 80), 1.6)
+    for source, origin, start in origins(folder, sources):
         first = folder / f"{source}-source.mp4".replace(" ", "_")
         if not first.exists() and origin.exists():
             ffmpeg("-ss", str(start), "-t", str(LENGTH_S), "-i", str(origin), "-vf", FIT, *ENCODER, "-crf", "18", str(first))
-        for kind, (filters, options) in KINDS.items() if first.exists() else ():
+        for kind in kinds if first.exists() else ():
+            filters, options = KINDS[kind]
             path = folder / f"{source}-{kind}.mp4".replace(" ", "_")
             if not path.exists():
                 graph = f"[0:v]{filters},scale=ceil(iw/2)*2:ceil(ih/2)*2[out]"
@@ -201,22 +196,34 @@ def report(method: str, found: Hashed, rule: Duplicates) -> None:
         target = [hit for kind in TARGET for hit in hits[kind]]
         print(f"  {title:<8} recall {np.mean(target):.3f} of {len(target)} ({', '.join(TARGET)})")
         print(f"    false pairs {len(false)} of {num_crossed}")
-        print("    " + "; ".join(f"{kind} {np.mean(hits[kind]):.2f}" for kind in KINDS))
+        print("    " + "; ".join(f"{kind} {np.mean(hits[kind]):.2f}" for kind in KINDS if hits[kind]))
         for a, b in false[:5]:
             print(f"    false: {a} and {b}")
     print("  CPU: " + "; ".join(f"{k} {1e3 * s / found.num_frames:.2f} ms a frame, {1e3 * s / len(names):.1f} ms a file"
                                 for k, s in found.cpu_s.items()))  # fmt: skip
 
 
-def main(folder: Path) -> None:
-    rule = Duplicates()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", nargs="?", type=Path)
+    parser.add_argument("--chosen", action="store_true", help="the sources on which max_distance was chosen")
+    parser.add_argument("--all-kinds", action="store_true", help="all kinds of uploads, not only those of the target")
+    told = parser.parse_args()
     if not CLIPS.is_dir():
         print(f"skipped: there are no videos in {CLIPS}; set SVMBENCH_SHARED")
         return
+    with contextlib.ExitStack() as stack:
+        folder = told.cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        compare(uploads(folder, CHOSEN if told.chosen else HELD_OUT, KINDS if told.all_kinds else TARGET))
+
+
+def compare(files: Iterable[tuple[str, str, Path]]) -> None:
+    rule = Duplicates()
     methods = {name: border.method(name) for name in METHODS}
     wanted = media.union([hashes.NEEDS, *(m.NEEDS for m in methods.values())])
     tables: dict[str, Hashed] = defaultdict(Hashed)
-    for source, kind, path in uploads(folder):
+    for source, kind, path in files:
         clip = media.decode(path, wanted, 60.0)
         for name, method in methods.items():
             tables[name].add((source, kind), clip.with_box(method.find(clip).box), rule, peers=name == "none")
@@ -225,9 +232,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            main(Path(temporary))
+    main()

@@ -67,6 +67,68 @@ def test_clear_takes_back_one_stage_only(tmp_path: Path) -> None:
     assert run.read_table("clips")["id"].to_pylist() == ["b"]
 
 
+def test_a_replacement_takes_the_place_of_one_stage_at_once(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl") as crawl, run.writing("judge") as judge:
+        crawl.commit(["a"], {"drops": rows("a")})
+        judge.commit(["b"], {"drops": rows("b"), "clips": rows("b")})
+        judge.commit(["c"], {"clips": rows("c")})
+        judge.replace(["d"], {"clips": rows("d")})
+        assert run.read_table("clips")["id"].to_pylist() == ["d"]
+        assert run.read_table("drops")["id"].to_pylist() == ["a"]
+        assert run.done_ids("judge") == {"d"}
+        judge.replace(["e"], {"clips": rows("e")})
+        judge.commit(["f"], {"clips": rows("f")})
+    for _ in range(2):  # the first to come deletes what was replaced
+        assert run.read_table("clips")["id"].to_pylist() == ["e", "f"]
+        with run.writing("judge"):
+            pass
+    assert len(list((run.path / "tables").rglob("judge-*.parquet"))) == len(list((run.path / "done").glob("judge-*"))) == 2
+    with run.writing("judge") as judge:
+        judge.commit(["g"], {"clips": rows("g")})
+        judge.replace([], {})
+        assert run.read_table("clips") is None
+        judge.clear()
+        judge.commit(["h"], {"clips": rows("h")})
+    assert run.read_table("clips")["id"].to_pylist() == ["h"]
+
+
+REPLACING = """
+import sys, pyarrow as pa
+from svmbench.store import RunFolder
+run, n = RunFolder(sys.argv[1]), 0
+while True:
+    with run.writing("judge") as writer:
+        for _ in range(3):
+            n += 1
+            half = pa.table({"id": [f"{sys.argv[2]}.{n}"] * 5})
+            writer.replace([str(n)], {"clips": half, "drops": half})
+            print(n, flush=True)
+"""
+
+
+def test_a_reader_sees_all_of_the_old_or_all_of_the_new_whenever_the_writer_is_killed(tmp_path: Path) -> None:
+    run, seen = RunFolder.create(tmp_path / "run"), set()
+    with run.writing("judge") as writer:
+        writer.commit(["0"], {"clips": rows(*["0"] * 5), "drops": rows(*["0"] * 5)})
+    for start in range(3):
+        command = [sys.executable, "-c", REPLACING, str(run.path), str(start)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout
+            for _ in range(8 + start):
+                child.stdout.readline()
+                for table in ("clips", "drops"):
+                    ids = run.read_table(table)["id"].to_pylist()
+                    assert len(ids) == 5
+                    assert len(set(ids)) == 1
+                    seen.add(ids[0])
+            child.send_signal(signal.SIGKILL)
+        clips, drops = (run.read_table(table)["id"].to_pylist() for table in ("clips", "drops"))
+        assert clips == drops
+        assert len(clips) == 5
+    assert len(seen) > 4
+
+
 CHILD = """
 import sys, pyarrow as pa
 from svmbench.store import RunFolder
@@ -137,8 +199,13 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos" / "me.jpg").touch()
     with pytest.raises(BadInput, match="choose a new or empty folder"):
         RunFolder.create(tmp_path / "photos")
-    with pytest.raises(BadInput, match="is not a run folder"):
-        RunFolder.open(tmp_path / "absent")
+    (tmp_path / "editor").mkdir()
+    (tmp_path / "editor" / "settings.json").write_text("// a program's, and no JSON")
+    for name in ("absent", "photos", "editor"):
+        with pytest.raises(BadInput, match="is not a run folder"):
+            RunFolder.open(tmp_path / name)
+    with pytest.raises(BadInput, match="choose a new or empty folder"):
+        RunFolder.create(tmp_path / "editor")
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
