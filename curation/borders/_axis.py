@@ -22,6 +22,8 @@ PLAIN = 0.75  # a line inside of which more is of one shade is a wall, if nothin
 AGAINST = 0.13  # two frames of sixteen may have something lying over the line
 STAYS = 0.4  # see Evidence.stays; a camera held by hand moves the edge of a screen in and out
 RECURS = 0.02  # of the lines within may be of the bar's bare colour; else it is the colour of a slat, or of a stripe of a flag
+STILL_TEXT = 0.8  # of what lies on a lettered bar stands still; on a road, cars do not
+ONE_SIDE = 0.6  # of the depth is more than a bar takes that has no other
 VARIED = 4  # levels; a picture has more than one shade
 LEVEL = 1.15  # how much more two bars explain that are equally deep
 NOTHING_SEEN = 0.97  # confidence in a side where nothing at all looks like a border
@@ -44,7 +46,8 @@ def look(luma_THW: np.ndarray, chroma_THWC: np.ndarray, *, rows: bool, again: bo
         return Cut(confidence=0.0), Cut(confidence=0.0)
     far = near.turned()
     found = solid(near), solid(far)
-    ones, twos = ([e for e in side if possible(e)] for side in found)
+    ones = [e for e in found[0] if possible(e) and not _belied(e, found[1])]
+    twos = [e for e in found[1] if possible(e) and not _belied(e, found[0])]
     if ones and not twos:  # something may lie over the outermost lines of the other bar
         twos = [e for e in solid(far, ones[0].colour) if possible(e)]
     elif twos and not ones:
@@ -76,6 +79,11 @@ def possible(e: Evidence) -> bool:
     return min(e.turn, e.steady, e.active) >= 0.5
 
 
+def _belied(e: Evidence, others: Sequence[Evidence]) -> bool:
+    """Whether the bar that faces this one is a picture in some frames: there it was boxed for a while, and here it is dark."""
+    return any(o.against > 1 and abs(o.depth_px - e.depth_px) <= LEVEL_PX and _apart(e, o) <= ALIKE for o in others)
+
+
 def _strong(e: Evidence) -> bool:
     """A black bar that needs no other beside it: its colour ends along the line, or a step runs along nearly all of it."""
     return (
@@ -97,6 +105,8 @@ def _explained(pair: tuple[Evidence | None, Evidence | None], depth: int, again:
     both = [e for e in pair if e]
     if both and all(e.depth_px < 1.2 * SCREEN * depth and e.lettered > 0.01 for e in both):
         return -1.0  # the bars of a recorded screen belong to it
+    if len(both) == 1 and both[0].depth_px > ONE_SIDE * depth:
+        return -1.0  # a stage in the dark
     if not all(_allowed(e, *[o for o in both if o is not e], again=again) for e in both):
         return -1.0
     level = len(both) == 2 and abs(both[0].depth_px - both[1].depth_px) <= 1
@@ -134,7 +144,7 @@ def _allowed(e: Evidence, other: Evidence | None = None, *, again: bool) -> bool
         return clear and e.moving >= 0.6
     # alone, it is a sky, a road or a wall, unless it is lettered, or white and stays while the picture moves
     white = e.colour[0] >= WHITE and min(e.turn, e.steady) >= 0.95 and e.moving >= 0.5 and e.plain <= 0.9
-    return white or (min(e.turn, e.steady) >= 0.97 and e.plain <= 0.5 and e.lettered >= 0.02)
+    return white or (min(e.turn, e.steady) >= 0.97 and e.plain <= 0.5 and e.lettered >= max(0.02, STILL_TEXT * e.outside))
 
 
 def _painted(e: Evidence, other: Evidence) -> bool:

@@ -389,3 +389,20 @@ def test_still_card_around_a_scene_whose_edges_stand_still(find: Callable[..., B
     frames = np.repeat(moving(name="coffee")[:1], TIMES, axis=0)
     frames[:, :, 70:250] = dancer(ground((225, 225, 220), HEIGHT, 180))
     assert near(find(frames), (70, 0, 70, 0))
+
+
+def test_road_with_cars_is_no_lettered_bar(find: Callable[..., Border]) -> None:
+    frames = moving()
+    frames[:, 180:] = (84, 80, 76)
+    for step, image in enumerate(frames):
+        for car in range(4):
+            place = (90 * car + 17 * step) % (WIDTH + 40) - 20, 212
+            cv2.ellipse(image, place, (24, 14), 0, 0, 360, (210, 60 * car, 40), -1)
+    assert near(find(frames), NONE, 0)
+
+
+def test_picture_boxed_for_a_while_whose_foot_is_black_is_kept(find: Callable[..., Border]) -> None:
+    frames = framed((0, 50, 0, 50))
+    frames[12:] = moving()[12:]
+    frames[12:, 190:] = 0
+    assert near(find(frames), NONE, 0)
