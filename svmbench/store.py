@@ -78,8 +78,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """JSON, atomically."""
-    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n"))
+    """JSON, atomically. Keys stay in their order: the order of a recipe's filters is that of the reasons."""
+    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, default=str) + "\n"))
 
 
 class RunFolder:

@@ -9,7 +9,9 @@ import pytest
 
 from svmbench import recipe, settings
 from svmbench.errors import BadInput, BadSettings, UnknownName
+from svmbench.provenance import recipe_of, settle
 from svmbench.settings import setting
+from svmbench.store import RunFolder
 
 MINIMAL = {"name": "x", "search": {"words": ["a"]}}
 
@@ -62,6 +64,17 @@ class Thresholds:
     share: float = setting(0.5, low=0, high=1, unit="of the time")
     mode: str = setting("soft", choices=("soft", "hard"))
     limit: int | None = setting(None, low=1)
+
+
+def test_a_run_folder_keeps_the_order_of_the_filters(tmp_path: Path) -> None:
+    plan = recipe.parse({**MINIMAL, "filters": {"silence": {}, "speech": {}, "ambience": {}}}, "test")
+    run = RunFolder.create(tmp_path)
+    settle(run, plan, "crawl x")
+    assert list(recipe_of(RunFolder.open(tmp_path)).filters) == [
+        "silence",
+        "speech",
+        "ambience",
+    ]  # the first refusal is the reason
 
 
 def test_settings_are_checked_by_their_own_ranges() -> None:
