@@ -6,7 +6,7 @@ Every rule says what kind of picture it keeps from being cut. Axes: T time, H he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,9 +53,12 @@ def look(luma_THW: np.ndarray, chroma_THWC: np.ndarray, *, rows: bool, again: bo
     elif twos and not ones:
         ones = [e for e in solid(near, twos[0].colour) if possible(e)]
     one, two = _best(ones, twos, depth, again)
+    if one and two and _tinted(one) != _tinted(two):  # the luma of the other side tells where
+        depth_px = (two if _tinted(one) else one).depth_px
+        one, two = replace(one, depth_px=depth_px), replace(two, depth_px=depth_px)
     cuts = _bar(one, found[0]), _bar(two, found[1])
-    if not again and not (one and two):
-        pair = surround(near, far)
+    if not again and not (one and two and abs(one.depth_px - two.depth_px) <= LEVEL_PX):
+        pair = surround(near, far, exact=bool(one and two))
         if pair and all(line.depth_px + 1 >= cut.depth_px for line, cut in zip(pair, cuts, strict=True)):
             return _pictured(pair[0]), _pictured(pair[1])
     return cuts
@@ -76,7 +79,12 @@ def possible(e: Evidence) -> bool:
         return False
     if e.black:
         return e.active > 0.25 and (_strong(e) or (max(e.turn, e.step) >= 0.3 and (e.outside < 0.03 or e.step >= 0.6)))
-    return min(e.turn, e.steady, e.active) >= 0.5
+    return min(e.turn, e.active) >= 0.5 and (e.steady >= 0.5 or _tinted(e))
+
+
+def _tinted(e: Evidence) -> bool:
+    """Whether the picture begins in as light a shade as the bar has: only chroma, which is coarse, tells where."""
+    return not e.black and e.step < 0.1 and min(e.turn, e.active) >= 0.95 and e.outside <= 0.03
 
 
 def _belied(e: Evidence, others: Sequence[Evidence]) -> bool:
@@ -120,6 +128,8 @@ def _allowed(e: Evidence, other: Evidence | None = None, *, again: bool) -> bool
     level = other is not None and abs(e.depth_px - other.depth_px) <= LEVEL_PX
     alike = other is not None and _apart(e, other) <= ALIKE
     clear = min(e.turn, e.steady) >= 0.85
+    if _tinted(e) and not (other is not None and level and alike and other.steady >= 0.85):
+        return False
     if other is not None and level and min(_bare(e), _bare(other)) >= 0.97:
         return True
     if e.black and not _strong(e) and not (level and other is not None and _strong(other)):
@@ -153,12 +163,12 @@ def _painted(e: Evidence, other: Evidence) -> bool:
     That is enough where nothing moves near the line: a flat wall in the picture.
     """
     level = abs(e.depth_px - other.depth_px) <= 1
-    return (
-        _apart(e, other) <= 2
-        and _whole(e, other)
-        and max(e.even, other.even) <= (2 if level else 0.5)
-        and max(e.recurs, other.recurs) < RECURS
-    )
+    if _apart(e, other) > 2 or max(e.recurs, other.recurs) >= RECURS:
+        return False
+    if level and max(e.even, other.even) == 0 and max(e.outside, other.outside) <= 0.03:  # as no camera films it
+        ends = [min(x.active, x.turn) for x in (e, other)]
+        return max(ends) >= 0.95 and min(ends) >= 0.75
+    return _whole(e, other) and max(e.even, other.even) <= (2 if level else 0.5)
 
 
 def _bare(e: Evidence) -> float:

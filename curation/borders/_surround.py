@@ -25,6 +25,10 @@ MOVED = 0.003  # of the pixels within change, or this is a photograph
 PLAIN, TEXTURED = 0.1, 0.5  # levels between neighbouring lines: of one colour at most, and at least where there is a texture
 VISIBLE = 0.3  # a frame shows the line where this share of it is a step
 ODD_FRAMES = 0.07  # one frame of sixteen may be a flash
+STRIKING, UNBROKEN, SEEN = 3.0, 0.85, 0.5  # a line's step over the larger ones of the picture; how much of it stays, and is seen
+SHADES, SHADE = 3, 9  # a drawn pattern is mostly of three shades, each of nine levels
+DRAWN, BARE = 0.7, 0.95  # the share of the outside that is of its usual shades: in a pattern that moves, and where nothing lies
+DRAWN_DETAIL = 0.8  # levels between neighbouring lines; a night has few shades too, but no detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class Line:
     held in [0, 1]: how much of the line stays. jump: its mean step over the larger ones of the picture inside. moving: share of
     the pixels outside that change. simple: what lies outside is a blurred copy, or stands still beside a picture that moves.
     alone: the line is unbroken, always seen, and like no other within; outside is a still texture, or colours that change.
+    striking: unbroken, and by far the largest step; outside stands still, or is a pattern. bare: outside is still and plain.
     """
 
     depth_px: int
@@ -44,21 +49,26 @@ class Line:
     moving: float
     simple: bool
     alone: bool
+    striking: bool
+    bare: bool
 
     @property
     def strength(self) -> float:
         return max(self.held, min(1.0, (self.jump - 1) / 4))
 
 
-def surround(near: Strips, far: Strips) -> tuple[Line, Line] | None:
-    """The pair of lines with something blurred, or something still, outside both; None where there is no such pair."""
+def surround(near: Strips, far: Strips, *, exact: bool) -> tuple[Line, Line] | None:
+    """The pair of lines with something blurred, or something still, outside both; None where there is no such pair.
+
+    exact: only lines that face each other exactly.
+    """
     depth = near.luma_TDS.shape[1]
     ones, twos = lines(near), lines(far)
     pairs = [
         (one, two)
         for one in ones
         for two in twos
-        if one.depth_px + two.depth_px < 0.92 * depth and (_facing(one, two, depth) or _fit(one, two))
+        if one.depth_px + two.depth_px < 0.92 * depth and (_facing(one, two, depth) or (not exact and _fit(one, two)))
     ]
     return max(pairs, key=lambda p: p[0].strength + p[1].strength, default=None)
 
@@ -66,7 +76,10 @@ def surround(near: Strips, far: Strips) -> tuple[Line, Line] | None:
 def _facing(one: Line, two: Line, depth: int) -> bool:
     """Whether two lines face each other so exactly, and stand so alone, that it is no chance; a screen's bars are less deep."""
     exact = abs(one.depth_px - two.depth_px) <= 1 and min(one.depth_px, two.depth_px) >= SCREEN * depth
-    return exact and one.alone and two.alone
+    striking = (
+        one.striking and two.striking and not (one.bare and two.bare)
+    )  # a doorway is as straight, and as dark on both sides
+    return exact and ((one.alone and two.alone) or striking)
 
 
 def _fit(one: Line, two: Line) -> bool:
@@ -91,7 +104,7 @@ def lines(side: Strips) -> list[Line]:
     held_D, size_D = held_DS.mean(axis=1), np.sort(side.size_TD, axis=0)[number // 2]
     moves_DS = np.ptp(side.luma_TDS, axis=0) > STILL
     found = [_line(side, at, held_DS, held_D, size_D, moves_DS) for at in _peaks(held_D, size_D, depth)]
-    return [line for line in found if line and (line.simple or line.alone)]
+    return [line for line in found if line and (line.simple or line.alone or line.striking)]
 
 
 def _line(
@@ -122,11 +135,30 @@ def _line(
     needed = ALONE if detail >= PLAIN else 0.95
     odd = detail >= TEXTURED if still else detail <= SMOOTH_LEVEL / 8
     alone = odd and held_D[at] >= needed and usual <= 0.1 and moves_DS[inside].mean() > MOVED
-    seen = ranked(side.step_TDS[:, at].mean(axis=1), ODD_FRAMES) >= 0.6
+    seen = ranked(side.step_TDS[:, at].mean(axis=1), ODD_FRAMES)
+    striking = min(jump / STRIKING, held_D[at] / UNBROKEN, seen / SEEN) >= 1 > rivals - 1 and moves_DS[inside].mean() > MOVED
+    shades = _shades(side, at) if striking else 0.0
     return Line(
         depth_px=at, kind="template" if still and (template or not blurred) else "blurred", jump=jump, smooth=smooth,
-        held=along if template else float(held_D[at]), moving=moving, simple=template or blurred, alone=bool(alone and seen),
+        held=along if template else float(held_D[at]), moving=moving, simple=template or blurred,
+        alone=bool(alone and seen >= 0.6),
+        striking=bool(striking and (still or (shades >= DRAWN and detail >= DRAWN_DETAIL))), bare=bool(still and shades >= BARE),
     )  # fmt: skip
+
+
+def _shades(side: Strips, at: int) -> float:
+    """The share of the outside that is of its few most usual shades, in the median frame."""
+    found = []
+    for outside_DS in side.luma_TDS[::5, : at - 2, ::2]:
+        levels = np.bincount(outside_DS.ravel(), minlength=256) / outside_DS.size
+        share = 0.0
+        for _ in range(SHADES):
+            near = np.convolve(levels, np.ones(SHADE), "same")
+            most = int(near.argmax())
+            share += float(near[most])
+            levels[max(0, most - SHADE // 2) : most + SHADE // 2 + 1] = 0
+        found.append(share)
+    return float(np.median(found))
 
 
 def _crossed(side: Strips, at: int) -> bool:

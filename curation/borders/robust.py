@@ -7,8 +7,8 @@ frames and along the side, while the picture within does as it likes.
 1. Bars of one colour (_solid). The colour is that of the outermost lines. A pixel that is off it in more than a few frames is
    live. A bar ends where most of a side goes from bare to live at once, or has a step in most frames. Text, stickers and lines
    that grow lie outside the line and count against the bar, but less where lines of the bare colour run between rows of text.
-2. Borders that are pictures (_surround): a blurred copy, a still card or wallpaper, colours that change. They have no colour to
-   go by, so there must be two lines, one on each side, that face each other within a few pixels and stay.
+2. Borders that are pictures (_surround): a blurred copy, a still card or wallpaper, a pattern, colours that change. They have no
+   colour to go by, so there must be two lines, one on each side, that face each other within a few pixels and stay.
 3. Both sides of an axis are weighed together (_axis). Equal depth, or the very same colour, is what no scene has by chance: such
    pairs need little else. A bar that stands alone must be black as an editor paints it and even, along the whole side, or be
    white or lettered while the picture moves: else it may be a night sky, a stage, a curtain, a table or a floor.
@@ -17,9 +17,10 @@ frames and along the side, while the picture within does as it likes.
 A picture speaks against its border: a frame that shows it across the line, a line that moves with a camera held by hand, a colour
 that comes back within (slats, flags), sides that are bars of a recorded screen.
 
-It cannot know, and then keeps the whole frame: one plain side that is not black (a wall, a sky, a header); running patterns; a
-card whose own line is weak on one side; the screen of a drawn phone; text that touches the picture all along; split screens. It
-cuts what a camera films exactly as an editor would paint it: one side in perfect black with a straight edge.
+It cannot know, and then keeps the whole frame: one plain side that is not black (a wall, a sky, a header); a card
+whose own line is weak on one side; the screen of a drawn phone; text that touches the picture along both lines; split screens. It
+cuts what a camera films exactly as an editor would paint it: one side in perfect black with a straight edge. And it takes still
+pictures of one size on both sides of a moving one for its card.
 
 Axes: T time, H height, W width, C the two chroma planes. All numbers are ours.
 """

@@ -406,3 +406,46 @@ def test_picture_boxed_for_a_while_whose_foot_is_black_is_kept(find: Callable[..
     frames[12:] = moving()[12:]
     frames[12:, 190:] = 0
     assert near(find(frames), NONE, 0)
+
+
+def stripes() -> np.ndarray:
+    """frames_THWC: slanting stripes of two shades that run."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([np.where((x + y + 3 * t) // 12 % 2, 70, 150).astype(np.uint8)[..., None].repeat(3, 2) for t in range(TIMES)])
+
+
+def test_pattern_that_runs_behind_the_picture(find: Callable[..., Border]) -> None:
+    frames = framed((80, 0, 80, 0), stripes())
+    frames[:, :, 80:240] = dancer(ground((240, 238, 230), HEIGHT, 160))
+    assert near(find(frames), (80, 0, 80, 0))
+
+
+def test_three_moving_pictures_side_by_side_are_kept(find: Callable[..., Border]) -> None:
+    panels = [moving(width=106), moving(width=108, name="coffee"), moving(width=106, name="chelsea")]
+    assert near(find(np.concatenate(panels, axis=2)), NONE, 0)
+    panels[1] = dancer(ground((240, 238, 230), HEIGHT, 108))
+    assert near(find(np.concatenate(panels, axis=2)), NONE, 0)
+
+
+def test_letters_down_to_the_line_of_one_bar(find: Callable[..., Border]) -> None:
+    """The last row of text looks like the line; the step that faces that of the bare bar is the true one."""
+    frames = ground((235, 235, 235))
+    frames[:, 70:170] = dancer(ground((60, 70, 110), 100))
+    for row in range(3):
+        written(frames, "#words #of #this #song #here #and #more", (0, 182 + 18 * row), 0.5, (20, 20, 20))
+    assert near(find(frames), (0, 70, 0, 70))
+
+
+def test_painted_bars_where_a_part_of_the_picture_is_as_dark(find: Callable[..., Border]) -> None:
+    frames = ground((34, 34, 34))
+    wall = ground((150, 140, 120), 140)
+    wall[:, 100:, 60:110] = (34, 34, 34)
+    frames[:, 50:190] = dancer(wall)
+    assert near(find(frames), (0, 50, 0, 50))
+
+
+def test_bar_as_light_as_the_sky_in_the_picture(find: Callable[..., Border]) -> None:
+    """Only the chroma tells the two apart above; below, the luma does."""
+    frames = framed((0, 60, 0, 60), ground((200, 90, 90)))
+    frames[:, 60:110] = (105, 126, 130)
+    assert near(find(frames), (0, 60, 0, 60), 2)
