@@ -46,10 +46,8 @@ def tent(luma_THW: np.ndarray) -> np.ndarray:
             break
         places_PK, weights_PK = _taps(luma_THW.shape[axis])
         shape = (1, POINTS, 1) if axis == 1 else (1, 1, POINTS)
-        luma_THW = sum(
-            luma_THW.take(places, axis=axis) * weights.reshape(shape)
-            for places, weights in zip(places_PK.T, weights_PK.T, strict=True)
-        )  # type: ignore[assignment]
+        parts = [luma_THW.take(p, axis=axis) * w.reshape(shape) for p, w in zip(places_PK.T, weights_PK.T, strict=True)]
+        luma_THW = np.add.reduce(parts)
     return luma_THW.astype(np.float32)
 
 

@@ -69,7 +69,7 @@ def crawl(
         close(progress, as_json, run=run.path)
 
 
-@app.command(epilog="Examples:  svmbench curate --rejudge --recipe stricter.yaml    svmbench curate sheet runs/svm_10k")
+@app.command(epilog="Example:  svmbench curate --rejudge --recipe stricter.yaml    svmbench curate sheet runs/svm_10k")
 def curate(
     words: Annotated[
         list[str] | None,

@@ -140,7 +140,7 @@ def test_every_command_has_help_and_an_example() -> None:
         assert command.callback
         assert command.callback.__doc__, command.name
         assert command.epilog, command.name
-        assert command.epilog.startswith("Example"), command.name
+        assert command.epilog.startswith("Example:"), command.name
     readme = (ROOT / "README.md").read_text() + "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
     for name in OPTIONS:
         assert f"svmbench {name}" in readme, f"{name} is not documented"

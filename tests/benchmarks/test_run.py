@@ -125,8 +125,10 @@ def test_what_is_done_is_not_done_again_and_a_killed_run_goes_on(
         return honest(train, val, settings, seed)
 
     monkeypatch.setattr(mvbind, "fit", counting)
-    with pytest.raises(KeyboardInterrupt):
-        go(toy, SimpleNamespace(**vars(local), map=one_by_one), names=("mvbind",), seeds=4)  # type: ignore[arg-type]
+    with monkeypatch.context() as one_at_a_time:
+        one_at_a_time.setattr(local, "map", one_by_one)
+        with pytest.raises(KeyboardInterrupt):
+            go(toy, local, names=("mvbind",), seeds=4)
     monkeypatch.setattr(mvbind, "fit", honest)
     assert toy.done_ids("bench")
     progress = go(toy, local, names=("mvbind",), seeds=4)
@@ -159,7 +161,8 @@ def test_a_baseline_is_handed_train_and_val_and_nothing_of_test(
         return honest(train, val, settings, seed)
 
     monkeypatch.setattr(cca, "fit", watched)
-    go(toy, SimpleNamespace(**vars(local), map=one_by_one), names=("cca",), folds=folds)  # type: ignore[arg-type]
+    monkeypatch.setattr(local, "map", one_by_one)
+    go(toy, local, names=("cca",), folds=folds)
     pack = make_pack(toy)
     assert len(handed) == (folds or 1)
     for fold, (train, val) in enumerate(handed):

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,11 +41,11 @@ def scene(shape: str, source: Callable[..., np.ndarray] = noise, seed: int = 5) 
     return Scene(source=Source(name="x", frames=source), width_px=width, height_px=height, num_frames=NUM, fps=12, seed=seed)
 
 
-def small_case(kind: str = "letter", half: str = "dev", source: str = "astronaut", **changed: object) -> Case:
+def small_case(kind: str = "letter", half: str = "dev", source: str = "astronaut", **changed: Any) -> Case:
     case = Case(
         kind=kind, source=source, half=half, width_px=120, height_px=160, num_frames=16, fps=12, seed=3, codec="libx264", crf=23
     )  # fmt: skip
-    return dataclasses.replace(case, **changed)  # type: ignore[arg-type]
+    return dataclasses.replace(case, **changed)
 
 
 OWN = [kind for name, kind in DEV.items() if name not in held.KINDS]  # those have their own ways inside the box, grain among them
@@ -248,9 +249,9 @@ def test_a_tile_has_the_boxes_in_their_colours() -> None:
 
 
 # --- whole runs -----------------------------------------------------------------------------------------------------------------
-def go(out: Path, **options: object) -> run.Report:
+def go(out: Path, **options: Any) -> run.Report:
     with Fleet(local=True) as fleet:
-        return run.bench(out, fleet, Progress(quiet=True), **options)  # type: ignore[arg-type]
+        return run.bench(out, fleet, Progress(quiet=True), **options)
 
 
 @ffmpeg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -249,8 +250,8 @@ def test_not_measured_is_none_and_not_zero_and_what_is_no_number_is_a_failure(fi
     job = ClipJob(recipe(**LIGHT), str(run.path))
 
     def measured_as(value: float | None) -> float | None:
-        odd = SimpleNamespace(NAME_OF_MEASURE="odd", measure=lambda clip, _: value)
-        job.filters = [("odd", odd, None)]  # type: ignore[list-item]
+        odd: Any = SimpleNamespace(NAME_OF_MEASURE="odd", measure=lambda clip, _: value)
+        job.filters = [("odd", odd, None)]
         return job.run(post).clip.measures["odd"]
 
     for value in (None, 0.0, 0.25):
@@ -284,7 +285,7 @@ def test_a_crash_a_hang_and_a_defect_cost_one_post_each(
     (tmp_path / "unlucky_job.py").write_text(JOB)
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("unlucky_job", None)
-    import unlucky_job  # type: ignore[import-not-found]
+    unlucky_job = importlib.import_module("unlucky_job")
 
     monkeypatch.setattr(stage_run, "ClipJob", unlucky_job.Unlucky)
     monkeypatch.setattr(stage_run, "LIMIT_S", 2.0)

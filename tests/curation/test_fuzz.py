@@ -6,6 +6,7 @@ As a program it prints the table of docs/fuzz.md: python tests/curation/test_fuz
 from __future__ import annotations
 
 import csv
+import importlib
 import math
 import os
 import sys
@@ -327,7 +328,7 @@ def worker(folder: Path) -> Iterator[Callable[[str, str, Path], Result]]:
     (folder / "fuzz_job.py").write_text(JOB)
     sys.path.insert(0, str(folder))
     sys.modules.pop("fuzz_job", None)
-    import fuzz_job  # type: ignore[import-not-found]
+    fuzz_job = importlib.import_module("fuzz_job")
 
     plan = recipe.load("demo")
     supervisor = Supervisor(

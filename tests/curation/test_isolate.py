@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -119,9 +120,8 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)  # for the workers of Ray
     sys.modules.pop("odd_jobs", None)
-    import odd_jobs  # type: ignore[import-not-found]
-
-    return odd_jobs.Odd
+    found: type = importlib.import_module("odd_jobs").Odd
+    return found
 
 
 @pytest.fixture
