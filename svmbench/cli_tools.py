@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from svmbench.console import AsJson, Local, close, guarded
+from svmbench.console import STARTS_ANEW, AsJson, Local, close, guarded
 
 Method = Annotated[str, typer.Option(help="How the border is found: robust, or paper for MVBind's seven steps.")]
 
@@ -30,7 +30,7 @@ def crop(
     as_json: AsJson = False,
 ) -> None:
     """Find the border of one video: print the box, draw it, or write a cropped copy."""
-    with guarded():
+    with guarded(STARTS_ANEW):
         from dataclasses import asdict
 
         from rich.console import Console
@@ -83,7 +83,7 @@ def bench_borders(
     as_json: AsJson = False,
 ) -> None:
     """Make bordered videos with exact truth and score every border method on them, ffmpeg's cropdetect beside ours."""
-    with guarded():
+    with guarded(STARTS_ANEW):
         from rich.console import Console
 
         from svmbench import jobs

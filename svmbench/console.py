@@ -26,9 +26,13 @@ RunName = Annotated[
 ]
 
 
+RESUMES = "nothing is lost. The same command goes on where it stopped"
+STARTS_ANEW = "nothing was written. The same command starts anew"
+
+
 @contextmanager
-def guarded() -> Iterator[None]:
-    """Turns an expected error into one red line and exit code 1, and ctrl-C into a line that says how to go on."""
+def guarded(stopped: str = RESUMES) -> Iterator[None]:
+    """Turns an expected error into one red line and exit code 1, and ctrl-C into a line that says what the command then does."""
     from svmbench.errors import SvmbenchError
 
     try:
@@ -36,7 +40,7 @@ def guarded() -> Iterator[None]:
     except SvmbenchError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        say("stopped; nothing is lost. The same command goes on where it stopped")
+        say(f"stopped; {stopped}")
         sys.stdout.flush()
         os._exit(1)  # everything is closed by now, and a Ray that was interrupted can crash as the interpreter ends
     except OSError as error:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
@@ -252,3 +257,30 @@ def test_a_run_is_found_by_path_by_name_and_by_age(tmp_path: Path, monkeypatch: 
     assert jobs.find_run("new").path == tmp_path / "runs" / "new"
     assert jobs.find_run("runs/new").path == tmp_path / "runs" / "new"
     assert jobs.find_run(None).path == tmp_path / "runs" / "old", "the one that was written last"
+
+
+def test_ctrl_c_in_the_bench_promises_nothing_that_it_does_not_do(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "svmbench",
+        "bench-borders",
+        "--half",
+        "dev",
+        "--cases",
+        "200",
+        "--local",
+        "--out",
+        "bench",
+    ]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        time.sleep(8)
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does
+        _, errors = child.communicate(timeout=60)
+    assert child.returncode == 1, errors
+    assert errors.strip().splitlines()[-1].endswith("stopped; nothing was written. The same command starts anew")
+    assert "Traceback" not in errors, errors
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
