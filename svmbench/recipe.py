@@ -58,7 +58,7 @@ class Pace(Section):
 class ClipRule(Section):
     """Which stretch of a post becomes the clip: its beginning, at most max_s long; shorter than min_s is dropped.
 
-    frames: reference skips frames that no other frame needs, which is faster; adjacent frames are then further apart.
+    frames: reference skips frames that no other frame needs, which can be faster; adjacent frames are then further apart.
     """
 
     min_s: Annotated[float, Field(ge=0)] = 4.0
