@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from svmbench.records import Clip, Drop, Post, Score, Split
+from crawl.replica.catalogue import read_truth
+from svmbench.records import Clip, Drop, Duplicate, Post, Score, Split
 from svmbench.store import RunFolder
 
 POSTS = 48
@@ -71,6 +74,37 @@ def test_each_post_is_a_clip_or_a_drop_with_a_reason_and_never_both(run: RunFold
     assert not clip_posts & curated_out
     assert all(d.reason for d in drops)
     assert {d.reason for d in drops if d.stage == "search"} == {"too_few_likes"}
+
+
+@pytest.fixture(scope="module")
+def truth(run: RunFolder) -> dict[str, dict[str, Any]]:
+    """What is exactly true of each composed post, by post_id."""
+    rows: dict[str, dict[str, Any]] = {}
+    for path in Path(os.environ["SVMBENCH_CACHE"]).rglob("truth.jsonl"):
+        rows |= read_truth(path.parent)
+    return {post.post_id: rows[post.post_id] for post in run.read(Post, "posts")}
+
+
+def test_the_borders_of_the_composed_posts_are_found(run: RunFolder, truth: dict[str, dict[str, Any]]) -> None:
+    candidates = run.read(Clip, "candidates")
+    assert len({truth[clip.post_id]["border"] for clip in candidates}) >= 4
+    for clip in candidates:
+        left, top, width, height = truth[clip.post_id]["box"].values()
+        expected = [left, top, left + width, top + height]
+        box = clip.box
+        found = [box.left_px, box.top_px, box.left_px + box.width_px, box.top_px + box.height_px]
+        assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) <= 2, (clip.clip_id, truth[clip.post_id]["border"])
+
+
+def test_copies_of_a_video_are_found_and_nothing_else(run: RunFolder, truth: dict[str, dict[str, Any]]) -> None:
+    original = {post_id: row.get("duplicate_of") or post_id for post_id, row in truth.items()}
+    refused = {d.id.split(":")[1] for d in run.read(Drop, "drops") if d.stage == "judge" and d.reason != "duplicate"}
+    judged = [c for c in run.read(Clip, "candidates") if c.post_id not in refused]
+    shown = Counter(original[clip.post_id] for clip in judged)
+    expected = {clip.clip_id for clip in judged if shown[original[clip.post_id]] > 1}
+    copies = run.read(Duplicate, "duplicates")
+    assert {copy.clip_id for copy in copies} == expected
+    assert all(original[copy.clip_id.split("-")[1]] == original[copy.cluster.split("-")[1]] for copy in copies)
 
 
 def test_no_song_stands_in_two_parts(run: RunFolder) -> None:
