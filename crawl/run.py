@@ -38,6 +38,7 @@ POLL_S = 0.25  # ours: the driver looks this often
 BATCH = 200  # posts in one part of the tables; ours
 DRAIN_S = 10.0  # ours: so long the workers may finish what they hold when the crawl is stopped
 LOSSES_MAX = 20  # ours: workers that may die in one crawl before it is taken for a defect
+PLANNED = ("ids",)  # platforms that recipes of ours name and that are not written yet
 NEEDS = ("selenium", "yt_dlp", "protego", "psutil")
 
 
@@ -47,6 +48,12 @@ def check(recipe: Recipe) -> None:
     missing = [name for name in needs if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(f"crawling needs {', '.join(missing)}; pip install 'svmbench[crawl]'")
+    if recipe.search.platform in PLANNED:
+        raise BadSettings(
+            f"the recipe {recipe.name} describes a set that this version cannot crawl: it has no platform "
+            f"{recipe.search.platform!r} yet, only {', '.join(plugins.names('crawl.platforms'))}; features that you have can be "
+            "benchmarked with 'svmbench import-features'"
+        )
     platform: Any = plugins.load("crawl.platforms", recipe.search.platform)
     if platform.NEEDS_BROWSER:
         from crawl.browser import find_programs

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from curation import border, hashes
+from curation import border, clip_sound, fingerprint, hashes
 from curation.border import Border
 from curation.filters import cut_rate
 from curation.songs import clip_id, song_id
@@ -22,7 +22,7 @@ from svmbench import media, plugins, settings
 from svmbench.errors import BadInput, BadMedia, MissingExtra, Silent
 from svmbench.media import ClipMedia, FrameNeed, Needs
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, ClipPicture, Features, Post, Thumbnails
+from svmbench.records import Clip, ClipPicture, ClipSound, Features, Fingerprint, Post, Thumbnails, Verdict
 from svmbench.store import RunFolder
 
 STAGE = "curate"
@@ -34,17 +34,28 @@ Chosen = tuple[str, Any, Any]  # a filter: name, module, settings
 
 @dataclass(frozen=True)
 class Candidate:
-    """What one decoding gives: the clip with every measure, what was seen of its picture, and its features by name."""
+    """What one decoding gives: the clip with every measure, what was seen and heard of it, and its features by name.
+
+    fingerprint: None where the recipe does not look for songs by their sound.
+    """
 
     clip: Clip
     picture: ClipPicture
     thumbnails: Thumbnails
+    sound: ClipSound
+    fingerprint: Fingerprint | None = None
     features: Mapping[str, Features] = field(default_factory=dict)
 
 
 def post_key(post: Post) -> str:
     """'platform:post_id', the id of a post in done-markers and drops."""
     return f"{post.platform}:{post.post_id}"
+
+
+def ask(module: Any, chosen: Any, value: float | None, others: Mapping[str, float | None]) -> Verdict:
+    """A filter's verdict on its own measure; one with READS is shown the clip's other measures as well."""
+    verdict: Verdict = module.judge(value, chosen, others) if getattr(module, "READS", ()) else module.judge(value, chosen)
+    return verdict
 
 
 def listed_filters(recipe: Recipe) -> list[Chosen]:
@@ -70,9 +81,15 @@ class ClipJob:
         self.features = [(name, plugins.load("curation.features", name)) for name in recipe.features]
         self.border = border.method(recipe.borders.method)
         inside = [module.NEEDS for _, module, _ in self.filters] + [module.NEEDS for _, module in self.features]
-        inside += [hashes.NEEDS, cut_rate.NEEDS]
+        inside += [hashes.NEEDS, cut_rate.NEEDS, clip_sound.NEEDS]
+        self.listens = recipe.songs.by == "fingerprint"
+        if self.listens:
+            inside.append(fingerprint.NEEDS)
         self.needs = media.union([self.border.NEEDS, Needs(frames=(SMALL,)), *inside])
         self.let_go = set(self.needs.frames) - {need for needs in inside for need in needs.frames}
+        for _, module, _ in self.filters:
+            if hasattr(module, "prepare"):
+                module.prepare()  # a detector that does not work ends the run before it starts
 
     def run(self, post: Post) -> Candidate:
         path, name = self._path(post), clip_id(post)
@@ -81,14 +98,20 @@ class ClipJob:
         found = self.border.find(whole)
         clip = whole.with_box(found.box, without=self.let_go)
         del whole  # and with it the pictures that only it needed
+        taken, errors = self._measured(clip)
         measures = {
             "audio_s": clip.probe.audio_s, "container_s": clip.probe.container_s, "bytes_per_s": _bytes_per_s(path, clip),
             "border_confidence": found.confidence,
-            **self._measured(clip),
+            **taken,
         }  # fmt: skip
-        features = self._extracted(clip)
-        picture = _picture(name, self.recipe.borders.method, found, clip)
-        return Candidate(clip=_clip(post, clip, measures), picture=picture, thumbnails=small, features=features)
+        return Candidate(
+            features=self._extracted(clip),
+            clip=_clip(post, clip, measures),
+            picture=_picture(name, self.recipe.borders.method, found, clip),
+            thumbnails=small,
+            sound=self._heard(name, clip, errors),
+            fingerprint=self._fingerprint(name, clip),
+        )
 
     def _path(self, post: Post) -> Path:
         try:
@@ -96,10 +119,11 @@ class ClipJob:
         except BadInput as error:
             raise BadMedia("no_media", str(error)) from error
 
-    def _measured(self, clip: ClipMedia) -> dict[str, float | None]:
-        """What every filter measures, by the measure's name."""
+    def _measured(self, clip: ClipMedia) -> tuple[dict[str, float | None], dict[str, str]]:
+        """What every filter measures, by the measure's name, and why one could not: then its value is None, never 0."""
         found: dict[str, float | None] = {}
-        for name, module, chosen in self.filters:
+        errors = {}
+        for _, module, chosen in self.filters:
             try:
                 value = module.measure(clip, chosen)
                 if value is not None and not math.isfinite(value):
@@ -107,9 +131,20 @@ class ClipJob:
             except RUN_WIDE:
                 raise
             except Exception as error:
-                raise BadMedia(f"filter_{name}", detail(error)) from error
+                value, errors[module.NAME_OF_MEASURE] = None, detail(error)
             found[module.NAME_OF_MEASURE] = None if value is None else float(value)
-        return found
+        return found, errors
+
+    def _heard(self, name: str, clip: ClipMedia, errors: Mapping[str, str]) -> ClipSound:
+        hears_speech = any(filter_name == "speech" for filter_name, _, _ in self.filters)
+        hears_beats = any(feature_name == "beats" for feature_name, _ in self.features)
+        return clip_sound.of(name, clip, errors=errors, hears_speech=hears_speech, hears_beats=hears_beats)
+
+    def _fingerprint(self, name: str, clip: ClipMedia) -> Fingerprint | None:
+        if not self.listens:
+            return None
+        words, landmarks = fingerprint.of(clip)
+        return Fingerprint(clip_id=name, words=words, landmarks=landmarks)
 
     def _extracted(self, clip: ClipMedia) -> dict[str, Features]:
         """Every feature that the clip can have: one without audio has none of the music's."""

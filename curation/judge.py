@@ -1,38 +1,61 @@
-"""Which candidates become clips: the rules of the recipe, then near-duplicates. Nothing is decoded, so it can be asked anew.
+"""Which candidates become clips: by the rules of the recipe, a person's decisions, and near-duplicates.
 
-Reads the tables `candidates` and `pictures` and the names of the features that each clip has; gives the rows of `clips`, `drops`
-and `duplicates`, sorted by id, so that the same candidates and rules always give the same tables.
+Nothing is decoded, so it can be asked anew. The same evidence and rules always give the same tables, sorted by clip.
 """
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from curation import duplicates
-from curation.clip_job import RUN_WIDE, Chosen, detail, listed_filters, measuring_filters
-from curation.songs import post_of
+from curation.clip_job import listed_filters, measuring_filters
+from curation.review.decisions import Decision
+from curation.rules import DROP, REVIEW, STAGE, Ruling, failed, refused, rule
+from curation.songs import group, post_of
 from svmbench.errors import BadSettings
 from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, ClipPicture, Drop, Duplicate
+from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Fingerprint, RuleVerdict, Song
 
-STAGE = "judge"
+__all__ = ["STAGE", "Changes", "Evidence", "Judgement", "changes", "judge", "measured_with", "require_measures", "thresholds"]
 KEPT, NEW = "kept", "new"
+NATURAL_SOUND = "natural_sound"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is judged. pictures, prints: by clip_id, called only where they are looked at.
+
+    lacking: clip_id -> a feature of the recipe that it does not have. errors: clip_id -> measure -> why it could not be taken.
+    decisions: clip_id -> what a person decided.
+    """
+
+    candidates: Sequence[Clip]
+    pictures: Callable[[], Mapping[str, ClipPicture]]
+    prints: Callable[[], Mapping[str, Fingerprint]] = dict
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """clips: what is kept. drops: one for every other candidate. duplicates: the clusters among what the rules keep."""
+    """clips: what is kept. drops: one for every other candidate. duplicates: the clusters among what would else be kept.
+
+    songs: of every candidate. verdicts: what the rules alone say of every candidate that no failure keeps out.
+    """
 
     clips: list[Clip]
     drops: list[Drop]
     duplicates: list[Duplicate]
+    songs: list[Song]
+    verdicts: list[RuleVerdict]
 
-    def verdicts(self) -> dict[str, str]:
+    def outcomes(self) -> dict[str, str]:
         """Post key -> 'kept', or the reason of its drop."""
         return {**{post_of(clip): KEPT for clip in self.clips}, **{drop.id: drop.reason for drop in self.drops}}
 
@@ -72,6 +95,7 @@ def measured_with(recipe: Recipe) -> dict[str, Any]:
         "clip": recipe.clip.model_dump(mode="json", exclude={"min_s"}),
         "borders": recipe.borders.model_dump(mode="json"),
         "features": list(recipe.features),
+        "fingerprints": recipe.songs.by == "fingerprint",
         "filters": {name: _fields(chosen, module.MEASURED_WITH) for name, module, chosen in measuring_filters(recipe)},
     }
 
@@ -81,6 +105,8 @@ def thresholds(recipe: Recipe) -> dict[str, Any]:
     return {
         "clip": recipe.clip.model_dump(mode="json", include={"min_s"}),
         "duplicates": recipe.duplicates.model_dump(mode="json"),
+        "sound": recipe.sound.model_dump(mode="json"),
+        "songs": recipe.songs.model_dump(mode="json"),
         "filters": {name: asdict(chosen) for name, _, chosen in listed_filters(recipe)},
     }
 
@@ -89,27 +115,71 @@ def _fields(chosen: Any, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in names}
 
 
-def judge(
-    recipe: Recipe,
-    candidates: Iterable[Clip],
-    pictures: Callable[[], Mapping[str, ClipPicture]],
-    lacking: Mapping[str, str],
-    fleet: Fleet,
-) -> Judgement:
-    """lacking: clip_id -> a feature of the recipe that it does not have. pictures: called where duplicates are looked for."""
-    candidates = sorted(candidates, key=lambda clip: clip.clip_id)
+def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
+    """Songs, rules, persons, what the recipe does with doubt, near-duplicates: in this order."""
     filters = listed_filters(recipe)
-    require_measures(recipe, candidates)
-    drops = {clip.clip_id: drop for clip in candidates if (drop := _refused(recipe, filters, clip, lacking))}
-    kept = [clip for clip in candidates if clip.clip_id not in drops]
-    twins = [] if recipe.duplicates.keep == "none" else duplicates.find(kept, pictures(), recipe.duplicates, fleet)
-    by_id = {clip.clip_id: clip for clip in kept}
-    for twin in twins:
-        if not twin.kept:
-            why = f"of {twin.cluster}"
-            drops[twin.clip_id] = _drop(by_id[twin.clip_id], "rule", "duplicate", twin.match_share, why)
+    require_measures(recipe, evidence.candidates)
+    songs = group(evidence.candidates, evidence.prints(), recipe.songs, fleet)
+    song_of = {song.clip_id: song.song_id for song in songs}
+    candidates = [replace(clip, song_id=song_of[clip.clip_id]) for clip in evidence.candidates]
+    shared = Counter(song_id for song_id, _ in {(clip.song_id, clip.post_id) for clip in candidates})
+    drops: dict[str, Drop] = {}
+    verdicts, kept = [], []
+    for clip in candidates:
+        others = {**clip.measures, "song_posts": shared[clip.song_id], "shared_song_posts": recipe.sound.shared_song_posts}
+        ruling = rule(recipe, filters, clip, others, evidence.errors.get(clip.clip_id, {}))
+        verdicts += [ruling.verdict] if ruling.verdict else []
+        drop = ruling.failure or _left_out(recipe, clip, ruling, evidence)
+        if drop:
+            drops[clip.clip_id] = drop
+        else:
+            kept.append(_labelled(recipe, clip, ruling))
+    drops |= _beyond_quota(recipe, kept)
     kept = [clip for clip in kept if clip.clip_id not in drops]
-    return Judgement(clips=kept, drops=[drops[key] for key in sorted(drops)], duplicates=twins)
+    twins = [] if recipe.duplicates.keep == "none" else duplicates.find(kept, evidence.pictures(), recipe.duplicates, fleet)
+    by_id = {clip.clip_id: clip for clip in kept}
+    drops |= {
+        twin.clip_id: refused(by_id[twin.clip_id], "duplicate", twin.match_share, f"of {twin.cluster}")
+        for twin in twins
+        if not twin.kept
+    }
+    kept = [clip for clip in kept if clip.clip_id not in drops]
+    return Judgement(clips=kept, drops=[drops[key] for key in sorted(drops)], duplicates=twins, songs=songs, verdicts=verdicts)
+
+
+def _left_out(recipe: Recipe, clip: Clip, ruling: Ruling, evidence: Evidence) -> Drop | None:
+    """A person's word counts before the rule's; nobody can give a clip a feature that it lacks."""
+    verdict, decision = ruling.verdict, evidence.decisions.get(clip.clip_id)
+    assert verdict is not None  # a ruling without one is a failure
+    said = decision.verdict if decision else ""
+    if decision and said == "drop":
+        return refused(clip, f"review_{decision.reason or 'dropped'}", None, f"by {decision.reviewer}")
+    if said != "keep" and verdict.verdict == DROP:
+        return refused(clip, verdict.reason, verdict.value)
+    if clip.clip_id in evidence.lacking:
+        why = "the clip has no audio, and this feature reads it"
+        return failed(clip, f"feature_{evidence.lacking[clip.clip_id]}", why)
+    if said != "keep" and verdict.verdict == REVIEW:
+        left_out = "doubtful" if recipe.sound.preset == "auto" else "awaits_review"
+        return refused(clip, left_out, verdict.value, f"{verdict.filter}: {verdict.reason}")
+    return None
+
+
+def _labelled(recipe: Recipe, clip: Clip, ruling: Ruling) -> Clip:
+    """With the measure natural_sound, 1 or 0, where the preset keeps natural sound."""
+    if recipe.sound.preset != "m2m":
+        return clip
+    return replace(clip, measures={**clip.measures, NATURAL_SOUND: float(ruling.natural)})
+
+
+def _beyond_quota(recipe: Recipe, kept: Iterable[Clip]) -> dict[str, Drop]:
+    """Clips of natural sound beyond recipe.sound.natural_max; which ones stay hangs on a hash of their ids."""
+    natural = [clip for clip in kept if clip.measures.get(NATURAL_SOUND)]
+    if recipe.sound.natural_max is None:
+        return {}
+    natural.sort(key=lambda clip: hashlib.sha256(clip.clip_id.encode()).digest())
+    why = f"more than {recipe.sound.natural_max} clips have natural sound"
+    return {clip.clip_id: refused(clip, "natural_quota", None, why) for clip in natural[recipe.sound.natural_max :]}
 
 
 def require_measures(recipe: Recipe, candidates: Collection[Clip]) -> None:
@@ -121,39 +191,3 @@ def require_measures(recipe: Recipe, candidates: Collection[Clip]) -> None:
                 f"filters.{name}: {missing} of {len(candidates)} clips were decoded without its measure; leave the filter out, "
                 "or decode again with 'svmbench curate --fresh'"
             )
-
-
-def _refused(recipe: Recipe, filters: Iterable[Chosen], clip: Clip, lacking: Mapping[str, str]) -> Drop | None:
-    """The first rule that refuses the clip, in the recipe's order."""
-    too_short = _too_short(clip, recipe.clip.min_s)
-    if too_short:
-        return too_short
-    for name, module, chosen in filters:
-        try:
-            verdict = module.judge(clip.measures[module.NAME_OF_MEASURE], chosen)
-        except RUN_WIDE:
-            raise
-        except Exception as error:
-            return _drop(clip, "failure", f"filter_{name}", None, detail(error))
-        if not verdict.keep:
-            return _drop(clip, "rule", verdict.reason, verdict.value, json.dumps(dict(clip.measures)))
-    if clip.clip_id in lacking:
-        return _drop(
-            clip, "failure", f"feature_{lacking[clip.clip_id]}", None, "the clip has no audio, and this feature reads it"
-        )
-    return None
-
-
-def _too_short(clip: Clip, min_s: float) -> Drop | None:
-    """A file that claims enough and breaks off before is damaged, which is no rule's refusal."""
-    length_s, claim_s = clip.end_s - clip.start_s, clip.measures.get("container_s") or 0.0
-    if length_s >= min_s:
-        return None
-    if clip.measures.get("truncated") and claim_s >= min_s:
-        why = f"{length_s:.2f} s of {claim_s:.2f} s can be decoded, and clip.min_s is {min_s:g}"
-        return _drop(clip, "failure", "short", length_s, why)
-    return _drop(clip, "rule", "too_short", length_s, json.dumps(dict(clip.measures)))
-
-
-def _drop(clip: Clip, kind: str, reason: str, value: float | None, why: str) -> Drop:
-    return Drop(id=post_of(clip), stage=STAGE, kind=kind, reason=reason, value=value, detail=why)

@@ -19,6 +19,7 @@ from curation import border, judge
 from curation.clip_job import STAGE, Candidate, ClipJob, listed_filters, post_key
 from curation.isolate import Item, supervised
 from curation.judge import Changes, Judgement
+from curation.review import decisions
 from curation.split import split
 from svmbench import plugins, records
 from svmbench.errors import BadInput, BadMedia, BadSettings, MissingExtra
@@ -26,13 +27,25 @@ from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Stage
 from svmbench.provenance import recipe_of
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Post, Split, Thumbnails
+from svmbench.records import (
+    Clip,
+    ClipPicture,
+    ClipSound,
+    Drop,
+    Duplicate,
+    Fingerprint,
+    Post,
+    RuleVerdict,
+    Song,
+    Split,
+    Thumbnails,
+)
 from svmbench.store import RunFolder, Writer
 
 BATCH, BATCH_S = 16, 10.0  # ours: finished posts a commit, and how long they may wait for it
 LIMIT_S, LIMIT_FACTOR = 30.0, 4.0  # ours: wall time a post may take, and how often its length
 LIBRARIES = ("av", "cv2", "skimage", "scipy", "soxr")
-THRESHOLDS = ("clip.min_s", "filters", "duplicates", "split")  # of a recipe: what may change without decoding
+THRESHOLDS = ("clip.min_s", "filters", "duplicates", "sound", "songs", "split")  # of a recipe: what may change without decoding
 
 
 def check(recipe: Recipe) -> None:
@@ -107,13 +120,15 @@ def _same_measuring(recipe: Recipe, run: RunFolder, candidates: list[Clip]) -> d
         raise BadSettings(f"{run.path} was curated by an older svmbench, which kept too little to go on; use --fresh")
     both = set(old["filters"]) & set(new["filters"])
     one, other = ({**values, "filters": {name: values["filters"][name] for name in both}} for values in (old, new))
+    if one.get("fingerprints"):
+        other["fingerprints"] = True  # what is there need not be asked for
     changed = _differing(one, other)
     if changed:
         raise BadSettings(
             f"{run.path} was decoded with other settings ({', '.join(changed)} changed); choose a new --out, or use --fresh"
         )
     judge.require_measures(recipe, candidates)
-    return {**new, "filters": {**old["filters"], **new["filters"]}}
+    return {**other, "filters": {**old["filters"], **new["filters"]}}
 
 
 def _account_done(run: RunFolder, stage: Stage, posts: Mapping[str, Post]) -> set[str]:
@@ -183,6 +198,8 @@ def _commit(writer: Writer, finished: Mapping[str, Candidate | Drop]) -> None:
         "candidates": records.to_table(Clip, [c.clip for c in found]),
         "pictures": records.to_table(ClipPicture, [c.picture for c in found]),
         "thumbnails": records.to_table(Thumbnails, [c.thumbnails for c in found]),
+        "sounds": records.to_table(ClipSound, [c.sound for c in found]),
+        "fingerprints": records.to_table(Fingerprint, [c.fingerprint for c in found if c.fingerprint]),
         "drops": records.to_table(Drop, [outcome for outcome in finished.values() if isinstance(outcome, Drop)]),
     }
     for name in sorted({name for c in found for name in c.features}):
@@ -197,8 +214,7 @@ def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
     with progress.stage(judge.STAGE, total=len(candidates), unit="clips") as stage, run.writing(judge.STAGE) as writer:
         stage.summary.seen = stage.summary.left = len(candidates)
         before = _judged(run)
-        pictures = lambda: {p.clip_id: p for p in run.read(ClipPicture, "pictures")}
-        after = judge.judge(recipe, candidates, pictures, _lacking(recipe, run, candidates), fleet)
+        after = judge.judge(recipe, _evidence(recipe, run, candidates, stage), fleet)
         if after != before:
             writer.replace([clip.clip_id for clip in candidates], _tables(after))
         run.write_settings({judge.STAGE: {"settings": judge.thresholds(recipe)}})
@@ -206,13 +222,32 @@ def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
         stage.add(kept=len(after.clips))
         for drop in after.drops:
             _count(stage, drop)
-        return judge.changes(before.verdicts(), after.verdicts())
+        return judge.changes(before.outcomes(), after.outcomes())
+
+
+def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Stage) -> judge.Evidence:
+    log = decisions.read(run.path)
+    stage.summary.notes += log.problems
+    return judge.Evidence(
+        candidates=sorted(candidates, key=lambda clip: clip.clip_id),
+        pictures=lambda: {p.clip_id: p for p in run.read(ClipPicture, "pictures")},
+        prints=lambda: {p.clip_id: p for p in run.read(Fingerprint, "fingerprints")},
+        lacking=_lacking(recipe, run, candidates),
+        errors={s.clip_id: s.errors for s in run.read(ClipSound, "sounds") if s.errors},
+        decisions=decisions.settled(log),
+    )
 
 
 def _judged(run: RunFolder) -> Judgement:
     """The judgement that the run has; empty where it has none."""
     drops = [drop for drop in run.read(Drop, "drops") if drop.stage == judge.STAGE]
-    return Judgement(clips=run.read(Clip, "clips"), drops=drops, duplicates=run.read(Duplicate, "duplicates"))
+    return Judgement(
+        clips=run.read(Clip, "clips"),
+        drops=drops,
+        duplicates=run.read(Duplicate, "duplicates"),
+        songs=run.read(Song, "songs"),
+        verdicts=run.read(RuleVerdict, "verdicts"),
+    )
 
 
 def _tables(found: Judgement) -> dict[str, pa.Table]:
@@ -220,6 +255,8 @@ def _tables(found: Judgement) -> dict[str, pa.Table]:
         "clips": records.to_table(Clip, found.clips),
         "drops": records.to_table(Drop, found.drops),
         "duplicates": records.to_table(Duplicate, found.duplicates),
+        "songs": records.to_table(Song, found.songs),
+        "verdicts": records.to_table(RuleVerdict, found.verdicts),
     }
 
 

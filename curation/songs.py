@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from svmbench.records import Clip, Post
+from collections.abc import Mapping, Sequence
+
+from svmbench.fleet import Fleet
+from svmbench.recipe import Songs
+from svmbench.records import Clip, Fingerprint, Post, Song
 
 
 def clip_id(post: Post) -> str:
@@ -18,3 +22,16 @@ def post_of(clip: Clip) -> str:
 def song_id(post: Post) -> str:
     """'<platform>:<track_id>', or 'post:<clip_id>' where the track is unknown: then the clip is alone with its song."""
     return f"{post.platform}:{post.track_id}" if post.track_id else f"post:{clip_id(post)}"
+
+
+def group(clips: Sequence[Clip], prints: Mapping[str, Fingerprint], rule: Songs, fleet: Fleet) -> list[Song]:
+    """One row for each clip, sorted by clip_id. Placeholder: by the platform's ids only."""
+    return [
+        Song(
+            clip_id=clip.clip_id,
+            song_id=clip.song_id,
+            source="alone" if clip.song_id.startswith("post:") else "platform",
+            match_score=None,
+        )
+        for clip in sorted(clips, key=lambda clip: clip.clip_id)
+    ]

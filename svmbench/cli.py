@@ -74,13 +74,14 @@ def curate(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[[sheet] RUN]",
-            help="Run folder, or its name under runs/; default the newest. After 'sheet': write its contact sheet.",
+            metavar="[[sheet|report] RUN]",
+            help="Run folder, or its name under runs/; default the newest. After 'sheet' or 'report': write that page.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="For sheet: where to write it; default RUN/sheet.html.", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="For sheet and report: where to write it; default in RUN.", show_default=False),
     ] = None,
     rejudge: Annotated[
         bool, typer.Option("--rejudge", help="Apply thresholds anew to what was measured; decode nothing; say what changes.")
@@ -96,20 +97,21 @@ def curate(
 ) -> None:
     """Crop borders, measure, judge, extract features, and split by song. Works on what the crawl has fetched so far."""
     with guarded():
-        from svmbench import jobs
+        from svmbench import jobs, jobs_curate
         from svmbench.progress import Progress
 
-        action, name = jobs.curate_words(words or [], rejudge=rejudge, recipe=recipe, out=out, fresh=fresh)
+        action, name = jobs_curate.curate_words(words or [], rejudge=rejudge, recipe=recipe, out=out, fresh=fresh)
         folder, progress = jobs.find_run(name), Progress(quiet=as_json)
-        if action == "sheet":
-            close(progress, as_json, sheet=jobs.sheet_job(folder, out))
+        if action in ("sheet", "report"):
+            page = jobs_curate.sheet_job(folder, out) if action == "sheet" else jobs_curate.report_job(folder, out)
+            close(progress, as_json, **{action: page})
             return
         with jobs.Where(local=local, address=address).fleet() as fleet:
             if action == "rejudge":
-                facts = jobs.rejudge_job(folder, recipe, fleet, progress)
+                facts = jobs_curate.rejudge_job(folder, recipe, fleet, progress)
             else:
                 facts = {}
-                jobs.curate_job(folder, fleet, progress, fresh=fresh)
+                jobs_curate.curate_job(folder, fleet, progress, fresh=fresh)
         close(progress, as_json, **facts, run=folder.path)
 
 

@@ -16,11 +16,10 @@ from svmbench.jobs import (
     baselines_job,
     check,
     crawl_job,
-    curate_job,
     leaderboard_job,
     publish_job,
-    sheet_job,
 )
+from svmbench.jobs_curate import curate_job, report_job, sheet_job
 from svmbench.progress import Progress
 from svmbench.recipe import Recipe, load, parse
 from svmbench.records import Clip, Drop
@@ -48,6 +47,7 @@ def demo_job(
             facts["what became of each file"] = file_account(run, media)
         if run.read_table("candidates") is not None:
             facts["contact sheet"] = sheet_job(run, None)
+            facts["report"] = report_job(run, None)
         try:
             if run.read_table("clips") is None:
                 raise BadInput("no clip was kept; the reasons are above")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of, settle
-from svmbench.recipe import Recipe, load
+from svmbench.recipe import Recipe
 from svmbench.records import V2M, Score
 from svmbench.store import RunFolder
 
@@ -81,59 +80,6 @@ def crawl_job(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress, 
     if source:
         remember(run, source)
     crawl.run.crawl(recipe, run, fleet, progress)
-
-
-def curate_words(
-    words: list[str], *, rejudge: bool, recipe: str | None = None, out: Path | None = None, fresh: bool = False
-) -> tuple[str, str | None]:
-    """('curate', 'rejudge' or 'sheet', name of the run or None) from what stands after `svmbench curate`; BadInput for words and
-    options that do not go together."""
-    action, names = ("sheet", words[1:]) if words[:1] == ["sheet"] else ("rejudge" if rejudge else "curate", words)
-    if len(names) > 1:
-        raise BadInput(f"one run at a time, not {', '.join(names)}; 'svmbench curate sheet RUN' writes a contact sheet")
-    if action == "sheet" and rejudge:
-        raise BadInput("--rejudge and sheet are two commands; rejudge first, then write the sheet")
-    if recipe and action != "rejudge":
-        raise BadInput("--recipe goes with --rejudge; a run is decoded with the recipe that it was crawled with")
-    if out and action != "sheet":
-        raise BadInput(f"--out is where a sheet goes: 'svmbench curate sheet RUN --out {out}'; tables stay in the run folder")
-    if fresh and action != "curate":
-        raise BadInput(f"--fresh decodes anew, and {action} decodes nothing; leave one out")
-    return action, names[0] if names else None
-
-
-def curate_job(run: RunFolder, fleet: Fleet, progress: Progress, *, fresh: bool = False) -> None:
-    with extra("curate"):
-        import curation.run
-    recipe = recipe_of(run)
-    if not run.done_ids("crawl"):
-        raise BadInput(f"{run.path} has no fetched posts; run 'svmbench crawl' first")
-    curation.run.check(recipe)
-    if fresh:
-        for stage in ("curate", "judge", "split"):
-            with run.writing(stage) as writer:
-                writer.clear()
-        shutil.rmtree(run.path / "at-work", ignore_errors=True)
-    note(run, "curate")
-    curation.run.curate(recipe, run, fleet, progress)
-
-
-def rejudge_job(run: RunFolder, name: str | None, fleet: Fleet, progress: Progress) -> dict[str, Any]:
-    """Judges anew what was measured, with the thresholds of recipe `name`; without a name with those of the file that the run
-    was crawled with, as it is now. Returns what changed."""
-    with extra("curate"):
-        import curation.run
-    source = name or run.settings().get("recipe_from")
-    recipe = load(source) if source else recipe_of(run)
-    changes = curation.run.rejudge(recipe, run, fleet, progress)
-    note(run, f"curate --rejudge --recipe {recipe.name}")
-    return {"changes": changes.line()}
-
-
-def sheet_job(run: RunFolder, out: Path | None) -> Path:
-    with extra("curate"):
-        import curation.sheet.build
-    return curation.sheet.build.build(recipe_of(run), run, out or run.path)
 
 
 def leaderboard_job(runs: list[RunFolder], out: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from svmbench.errors import BadInput, BadSettings, UnknownName
 FOLDER = Path(__file__).parent / "recipes"
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+SplitKey = Literal["song", "near-duplicate", "author"]
 
 
 class Section(BaseModel):
@@ -89,21 +90,102 @@ class Duplicates(Section):
     quality_min: Annotated[int, Field(ge=0, le=100)] = 20
 
 
-class SplitRule(Section):
-    """Shares of clips, grouped so that no song (by: post: no post) and no media file stands in two parts."""
+class Sound(Section):
+    """What becomes of clips on which the rules of the sound do not decide, and of natural sound.
 
-    by: Literal["song", "post"] = "song"
+    preset: svm_10k is music only, and doubtful clips wait for a person; m2m is the same, but natural sound is kept and labelled
+    (measure natural_sound), at most natural_max clips of it; auto needs no person and leaves doubtful clips out.
+    shared_song_posts: a doubtful voice is taken for singing where so many posts share the song (ours); 0 never.
+    """
+
+    preset: Literal["svm_10k", "m2m", "auto"] = "auto"
+    natural_max: Annotated[int, Field(ge=0)] | None = None
+    shared_song_posts: Annotated[int, Field(ge=0)] = 4
+
+
+class Songs(Section):
+    """How clips of one song are found. by: platform trusts the track id alone; fingerprint also listens (curation.songs).
+
+    max_posts: a song that grows beyond so many posts by fingerprints alone is not merged further, and is reported (ours).
+    """
+
+    by: Literal["platform", "fingerprint"] = "fingerprint"
+    max_posts: Annotated[int, Field(ge=2)] = 50
+
+
+class AsPublished(Section):
+    """How a paper split its set: numbers of clips, or shares that sum to 1; each number's place in the paper stands beside it.
+
+    keys: what the paper kept in one part, see SplitRule; with none of them the clips fall by chance, one by one. A run with fewer
+    clips than the numbers sum to is split in their proportion; of more clips, the rest is in no part.
+    """
+
+    train: Annotated[float, Field(ge=0)]
+    val: Annotated[float, Field(ge=0)] = 0
+    test: Annotated[float, Field(ge=0)]
+    keys: tuple[SplitKey, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """Clips in all parts together; 1 where the numbers are shares."""
+        return self.train + self.val + self.test
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> AsPublished:
+        whole = all(number == int(number) for number in (self.train, self.val, self.test))
+        if not self.total or (not whole and abs(self.total - 1) > 1e-9):
+            raise ValueError("train, val and test must be whole numbers of clips, or shares that sum to 1")
+        return self
+
+
+class SplitRule(Section):
+    """Which clips stand in one part.
+
+    rule: strict keeps together whatever shares one of `keys`, also by way of others, and each post and each media file; a leak
+    raises. as_published splits as a paper did (see AsPublished) and may leak; everything made from it says so.
+    keys: leaving one out lets it stand in several parts, which the split and the card say.
+    stratify: each part gets its share of the clips of each search word (the first that found the post) or of each unified label.
+    """
+
+    rule: Literal["strict", "as_published"] = "strict"
+    keys: tuple[SplitKey, ...] = ("song", "near-duplicate", "author")
     train: Share = 0.7
     val: Share = 0.1
     test: Share = 0.2
+    stratify: Literal["word", "label", "none"] = "word"
     seed: Annotated[int, Field(ge=0)] = 0
+    as_published: AsPublished | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, values: Any) -> Any:
+        """Run folders made before there were keys say `by: song` or `by: post`."""
+        if isinstance(values, dict) and values.get("by") in ("song", "post"):
+            keys = ("song", "near-duplicate") if values["by"] == "song" else ("near-duplicate",)
+            return {"keys": keys} | {key: value for key, value in values.items() if key != "by"}
+        return values
 
     @model_validator(mode="after")
-    def _sum(self) -> SplitRule:
+    def _complete(self) -> SplitRule:
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-9:
             raise ValueError(f"train + val + test is {total:g} and must be 1")
+        if self.rule == "as_published" and self.as_published is None:
+            raise ValueError(
+                "rule: as_published needs the numbers of the paper under as_published, as the recipe svm_10k has them"
+            )
         return self
+
+
+class Labels(Section):
+    """Unified labels from hashtags, one for each song and for all of its clips (UT-CMVMR, section 2.1; curation.labels).
+
+    songs_min: a label that fewer songs would have is given up, and they take their next tag (ours). labels_max: the rarest labels
+    are given up until so few are left.
+    """
+
+    songs_min: Annotated[int, Field(ge=1)] = 2
+    labels_max: Annotated[int, Field(ge=1)] | None = None
 
 
 class Publish(Section):
@@ -129,8 +211,17 @@ class Recipe(Section):
     duplicates: Duplicates = Duplicates()
     filters: dict[str, dict[str, Any]] = {}
     features: tuple[str, ...] = ()
+    sound: Sound = Sound()
+    songs: Songs = Songs()
+    labels: Labels | None = None
     split: SplitRule = SplitRule()
     publish: Publish = Publish()
+
+    @model_validator(mode="after")
+    def _labels_to_split_by(self) -> Recipe:
+        if self.split.stratify == "label" and self.labels is None:
+            raise ValueError("split.stratify: label needs the section labels")
+        return self
 
 
 def known() -> list[str]:
@@ -167,14 +258,16 @@ def parse(values: Any, where: str) -> Recipe:
 
 def _say(error: Any) -> str:
     parts = [str(p) for p in error["loc"]]
-    if parts[0] == "robots":  # either of two forms; pydantic would tell what each of them lacks
+    if parts[:1] == ["robots"]:  # either of two forms; pydantic would tell what each of them lacks
         return "robots: write 'obey', or 'ignore_because: ' and the reason in at least 10 characters"
     key = ".".join(parts) or "recipe"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{_near(parts)}"
     if error["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: {error['input']!r} is not allowed ({error['msg'].removeprefix('Value error, ').removeprefix('Input ')})"
+    if error["type"] == "value_error":  # of a whole section, which is too long to repeat
+        return f"{key}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{key}: {error['input']!r} is not allowed ({error['msg'].removeprefix('Input ')})"
 
 
 def _near(parts: list[str]) -> str:
@@ -182,7 +275,8 @@ def _near(parts: list[str]) -> str:
 
     model: Any = Recipe
     for part in parts[:-1]:
-        model = getattr(model.model_fields.get(part), "annotation", None)
+        hint = getattr(model.model_fields.get(part), "annotation", None)
+        model = next((arg for arg in get_args(hint) if hasattr(arg, "model_fields")), hint)  # of Section | None the section
     fields = list(getattr(model, "model_fields", {}))
     near = get_close_matches(parts[-1], fields, n=1)
     return (f"; did you mean {near[0]!r}?" if near else "") + f" Allowed: {', '.join(fields)}"

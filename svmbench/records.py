@@ -81,11 +81,15 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A filter's answer. `value` is what was measured, None when it could not be measured."""
+    """A filter's answer. `value` is what was measured, None when it could not be measured.
+
+    review: the filter is in doubt and a person should decide; `keep` is then False, and the recipe says what happens meanwhile.
+    """
 
     keep: bool
     reason: str
     value: float | None
+    review: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +137,58 @@ class Thumbnails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSound:
+    """What one decoding told of a clip's sound beyond its measures; kept for every clip that could be decoded.
+
+    Times count from the start of the clip. peaks: the loudest sample of each peak_hop_s, a byte each, 255 at full scale; empty
+    without sound. errors: measure -> what went wrong, for each measure that could not be taken because its detector failed.
+    """
+
+    clip_id: str
+    peaks: bytes
+    peak_hop_s: float
+    speech_starts_s: tuple[float, ...]
+    speech_ends_s: tuple[float, ...]
+    beats_s: tuple[float, ...]
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What tells a clip's song from others: little-endian words of curation.fingerprint, empty where there is no sound."""
+
+    clip_id: str
+    words: bytes
+    landmarks: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song:
+    """The song of a clip, and how it is known.
+
+    source: 'platform' (its track id), 'fingerprint' (it sounds like another clip of the song), 'alone' (nothing known shares it).
+    match_score: of the fingerprint's best match within the song, in [0, 1]; None where none was needed.
+    """
+
+    clip_id: str
+    song_id: str
+    source: str
+    match_score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleVerdict:
+    """What the rules alone say of a candidate, before any person: 'keep', 'review' or 'drop', by which filter, why and on what
+    value. A clip that a failure keeps out has none."""
+
+    clip_id: str
+    verdict: str
+    filter: str
+    reason: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicate:
     """A clip that shows the same video as others. cluster: the clip_id of the best copy; kept: whether this clip stays.
 
@@ -146,16 +202,37 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """The unified label of a clip: that of its song (curation.labels). None where its song has no tag that can be one.
+
+    score: the tag's TF-IDF within the song, at least 0; None without a label. For pre-training only: no query, gallery or score
+    may read it.
+    """
+
+    clip_id: str
+    label: str | None
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """One part of a split ('train', 'val', 'test').
 
-    grouped_by: 'song', 'post', or 'file' where the user's own file said which clip is in which part. No post no media file and
-    no near-duplicate stands in two parts; by song, no song either.
+    grouped_by: what does not stand in two parts, joined by '+': 'song+near-duplicate+post+media+author'; 'none' where clips fell
+    by chance, one by one; 'file' where the user's own file said which clip is in which part; 'song' or 'post' in older runs.
+    rule: 'strict' (a leak raises) or 'as_published' (may leak by design); None in older runs and for a user's own file.
+    sha256: of the whole split, the same in all of its parts (curation.split.digest).
     """
 
     name: str
     clip_ids: tuple[str, ...]
     grouped_by: str
+    rule: str | None = None
+    sha256: str | None = None
+
+    def keeps(self, key: str) -> bool:
+        """Whether the split was made so that this ('song', 'author', ...) does not stand in two parts."""
+        return key in self.grouped_by.split("+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

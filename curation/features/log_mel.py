@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.spectra import heard_wave, steps, vggish_log_mel
+from curation.frontends.core import log_mel
+from curation.frontends.spec import VGGISH
+from curation.spectra import heard_wave, steps
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
-HZ = 16_000
+HZ = VGGISH.hz
 HOP_S = 1.0
-FRAMES_PER_S, REACH = 100, 240  # REACH: samples that the last frame of a step reads beyond the step
+FRAMES_PER_S = HZ // VGGISH.hop
+REACH = VGGISH.length - VGGISH.hop  # samples that the last frame of a step reads beyond the step
 STEPS_TOGETHER = 4  # ours: steps that are transformed together, so that their spectra stay in the processor's cache
-DIM = 128  # 64 means, 64 standard deviations
+DIM = 2 * VGGISH.num_mels  # means, standard deviations
 MODALITY = "music"
 NEEDS = Needs(audio_hz=(HZ,))
 
@@ -35,7 +38,7 @@ def _rows(wave: np.ndarray, some_steps: list[tuple[float, float]]) -> np.ndarray
     """One row for each of some steps that follow each other."""
     frames = [(round(start_s * FRAMES_PER_S), round(end_s * FRAMES_PER_S)) for start_s, end_s in some_steps]
     begin, end = frames[0][0], frames[-1][1]
-    mel_TM = vggish_log_mel(wave[begin * HZ // FRAMES_PER_S : end * HZ // FRAMES_PER_S + REACH])
+    mel_TM = log_mel(wave[None, begin * VGGISH.hop : end * VGGISH.hop + REACH], VGGISH)[0]
     rows = []
     for first, last in frames:
         first = min(first - begin, len(mel_TM) - 1)

@@ -24,7 +24,7 @@ import scipy.fft
 
 from curation.chroma import cens, chroma, tuning
 from curation.medians import running_median
-from curation.spectra import decibels, heard_wave, in_bands, istft, magnitudes, mel_bank, stft
+from curation.spectra import decibels, heard_wave, in_bands, istft, magnitudes, mel_bank, sizes_of, stft
 from svmbench.media import ClipMedia, Needs
 from svmbench.records import Features
 
@@ -60,20 +60,19 @@ def describe(wave: np.ndarray) -> np.ndarray:
 
 def separate(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(harmonic, percussive) waves, which add up to the wave: soft masks from medians of the spectrogram (Fitzgerald 2010)."""
-    spectra_TF = stft(wave, WIDE_FFT, HPSS_HOP)
-    sizes_TF = np.abs(spectra_TF)
-    steady_TF = running_median(sizes_TF, 31, axis=0)
-    sudden_TF = running_median(sizes_TF, 31, axis=1)
-    larger_TF = np.maximum(steady_TF, sudden_TF, out=sizes_TF)
-    silent_TF = larger_TF < np.finfo(np.float32).tiny
-    larger_TF[silent_TF] = 1
-    for part_TF in (steady_TF, sudden_TF):
-        part_TF /= larger_TF
-        part_TF *= part_TF
-    both_TF = np.add(steady_TF, sudden_TF, out=sizes_TF)
-    both_TF[silent_TF] = 1
-    harmonic, percussive = (istft(spectra_TF * (part / both_TF), HPSS_HOP, len(wave)) for part in (steady_TF, sudden_TF))
-    return harmonic, percussive
+    packed_TN = stft(wave, WIDE_FFT, HPSS_HOP)
+    sizes_TF = sizes_of(packed_TN)
+    share_TF = running_median(sizes_TF, 31, axis=1)  # sudden sound: the median over frequency
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share_TF /= running_median(sizes_TF, 31, axis=0)
+        share_TF *= share_TF
+        share_TF += 1
+        np.reciprocal(share_TF, out=share_TF)  # harmonic power over that and the sudden power
+    share_TF[np.isnan(share_TF)] = 0.5  # where both are 0
+    packed_TN[:, 1:-1].view(np.complex64)[:] *= share_TF[:, 1:-1]
+    packed_TN[:, :: WIDE_FFT - 1] *= share_TF[:, :: WIDE_FFT // 2]
+    harmonic = istft(packed_TN, HPSS_HOP, len(wave))
+    return harmonic, wave - harmonic
 
 
 def blocks(wave: np.ndarray) -> dict[str, np.ndarray]:

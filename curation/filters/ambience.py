@@ -3,14 +3,15 @@
 SVM-10K (arXiv 2405.09286, section 3.1) removed clips with dominant sounds of the surroundings by hand, and M2M kept 2,000 of
 them on purpose, so a recipe chooses. The measure is ours: the share of the energy that lies in spectral peaks which stand
 out of their neighbourhood and last. Speech lacks lasting tones as well: list this filter after `speech`, so that the reason
-of a drop is right. Music made of nothing but unpitched percussion or noise scores low; the default threshold is set to keep
-it.
+of a drop is right. Music made of nothing but unpitched percussion or noise scores low: what is a little tonal is for a person.
+docs/sound.md has what was measured.
 
 Axes: T frames of 32 ms, F frequency bins of 7.8 Hz up to 4 kHz.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +29,19 @@ NEIGHBOURS = 31  # bins, 240 Hz; ours
 NEEDS = Needs(audio_hz=(HZ,))
 NAME_OF_MEASURE = "tonal_share"
 MEASURED_WITH = ("prominence_db", "num_frames")
-EVERY_CLIP = False
+EVERY_CLIP = True
+READS = ("speech_share",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames; the clip needs min_share of
-    such energy.
-
-    At 0.10, 9 of 18 real ambient clips and none of 64 real music clips are refused; the lowest of the music has 0.12.
+    """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames. Clips with keep_share of such energy
+    are kept; those with less than min_share, and speech in at most speech_max of the time, are dropped; all else is for a person.
     """
 
-    min_share: float = setting(0.10, low=0.0, high=1.0, source="ours, fitted on a few real clips; see the docstring")
+    min_share: float = setting(0.10, low=0.0, high=1.0, source="ours, see docs/sound.md")
+    keep_share: float = setting(0.40, low=0.0, high=1.0, source="ours, see docs/sound.md")
+    speech_max: float = setting(0.03, low=0.0, high=1.0, source="ours, as in the filter speech")
     prominence_db: float = setting(6.0, low=0.0, high=60.0, unit="dB", source="ours")
     num_frames: int = setting(5, low=1, high=100, unit="frames of 32 ms", source="ours")
 
@@ -60,13 +62,18 @@ def measure(clip: ClipMedia, settings: Settings) -> float | None:
     return tonal / energy if energy > 0 else None
 
 
-def judge(value: float | None, settings: Settings) -> Verdict:
-    """Refuses 'ambience'. What could not be measured is kept: the silence filter refuses clips without sound."""
+def judge(value: float | None, settings: Settings, others: Mapping[str, float | None]) -> Verdict:
+    """Drops 'ambience'; 'noisy' is for a person. What could not be measured is kept: the silence filter refuses clips without
+    sound. Where it is not known whether somebody speaks, nothing is dropped: speech is not tonal either.
+    """
     if value is None:
         return Verdict(keep=True, reason="not_measured", value=None)
-    if value < settings.min_share:
+    if value >= settings.keep_share:
+        return Verdict(keep=True, reason="tonal", value=value)
+    speech = others.get("speech_share")
+    if value < settings.min_share and speech is not None and speech <= settings.speech_max:
         return Verdict(keep=False, reason="ambience", value=value)
-    return Verdict(keep=True, reason="tonal", value=value)
+    return Verdict(keep=False, reason="noisy", value=value, review=True)
 
 
 def _peaks(power_TF: np.ndarray, prominence_db: float) -> np.ndarray:

@@ -17,7 +17,7 @@ BLOCK = 1000 * FRAME  # ours: samples that are looked at together
 NEEDS = Needs(audio_hz=(HZ,))
 NAME_OF_MEASURE = "silent_share"
 MEASURED_WITH = ("floor_dbfs",)
-EVERY_CLIP = False
+EVERY_CLIP = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ nearest one is told in spreads of the measure over the run, so that seconds, sha
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from curation.clip_job import ask
 from svmbench.records import Clip
 
 REACH = 3.0  # ours: thresholds further than so many spreads beyond the values seen do not matter
@@ -47,7 +48,7 @@ def rules(filters: Sequence[tuple[str, Any, Any]], clips: Sequence[Clip]) -> lis
         seen = [clip.measures.get(plugin.NAME_OF_MEASURE) for clip in clips]
         values = tuple(float(v) for v in seen if v is not None and np.isfinite(v))
         width = spread(values)
-        turns = thresholds(partial(_keeps, plugin, chosen), values, width)
+        turns = thresholds(partial(_answer, plugin, chosen), values, width)
         turns = tuple(t for t in turns if not any(np.isclose(t, edge) for edge in _edges(chosen)))
         found.append(Rule(name=name, measure=plugin.NAME_OF_MEASURE, values=values, thresholds=turns, spread=width))
     return found
@@ -59,8 +60,10 @@ def _edges(chosen: Any) -> list[float]:
     return [float(end) for end in ends if end is not None]
 
 
-def _keeps(plugin: Any, chosen: Any, value: float) -> bool:
-    return bool(plugin.judge(value, chosen).keep)
+def _answer(plugin: Any, chosen: Any, value: float) -> tuple[bool, bool]:
+    """(keep, review); a filter that reads other measures is asked without them."""
+    found = ask(plugin, chosen, value, {})
+    return found.keep, found.review
 
 
 def spread(values: Sequence[float]) -> float:
@@ -71,26 +74,26 @@ def spread(values: Sequence[float]) -> float:
     return float(next((w for w in (high - low, np.std(values), abs(middle)) if w > 1e-9), 1.0))
 
 
-def thresholds(keeps: Callable[[float], bool], values: Sequence[float], width: float) -> tuple[float, ...]:
-    """Where keeps() turns within REACH spreads of the values, to the precision of a float, in rising order."""
+def thresholds(answer: Callable[[float], Hashable], values: Sequence[float], width: float) -> tuple[float, ...]:
+    """Where answer() turns within REACH spreads of the values, to the precision of a float, in rising order."""
     if not values:
         return ()
     shown = np.quantile(values, np.linspace(0, 1, MOST_VALUES)) if len(values) > MOST_VALUES else np.asarray(values)
     around = np.linspace(min(values) - REACH * width, max(values) + REACH * width, PROBES)
     points = np.unique(np.concatenate([shown, around]))
-    answers = [keeps(float(p)) for p in points]
+    answers = [answer(float(p)) for p in points]
     return tuple(
-        _turn(keeps, float(low), float(high))
+        _turn(answer, float(low), float(high))
         for (low, high), (before, after) in zip(pairwise(points), pairwise(answers), strict=True)
         if before != after
     )
 
 
-def _turn(keeps: Callable[[float], bool], low: float, high: float) -> float:
-    first = keeps(low)
+def _turn(answer: Callable[[float], Hashable], low: float, high: float) -> float:
+    first = answer(low)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if keeps(middle) == first else (low, middle)
+        low, high = (middle, high) if answer(middle) == first else (low, middle)
     return float(f"{(low + high) / 2:.9g}")
 
 

@@ -18,7 +18,8 @@ from curation import run as stage_run
 from curation.clip_job import ClipJob
 from curation.filters import duration
 from curation.run import check, curate, rejudge
-from svmbench.errors import BadMedia, BadSettings, UnknownName
+from svmbench import plugins
+from svmbench.errors import BadSettings, MissingExtra, UnknownName
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Summary
 from svmbench.recipe import Recipe, parse
@@ -244,21 +245,35 @@ def test_what_is_broken_off_is_taken_up(films: dict[str, Path], tmp_path: Path, 
     assert len(run.read(Drop, "drops")) == 1
 
 
-def test_not_measured_is_none_and_not_zero_and_what_is_no_number_is_a_failure(films: dict[str, Path], tmp_path: Path) -> None:
+def test_not_measured_is_none_and_not_zero_and_a_detector_that_fails_leaves_its_reason(
+    films: dict[str, Path], tmp_path: Path
+) -> None:
     run = run_of(tmp_path / "run", {"one": films["one"]})
     (post,) = run.read(Post, "posts")
     job = ClipJob(recipe(**LIGHT), str(run.path))
 
-    def measured_as(value: float | None) -> float | None:
-        odd: Any = SimpleNamespace(NAME_OF_MEASURE="odd", measure=lambda clip, _: value)
+    def measured_as(measure: Callable[[Any, Any], float | None]) -> tuple[float | None, Mapping[str, str]]:
+        odd: Any = SimpleNamespace(NAME_OF_MEASURE="odd", measure=measure)
         job.filters = [("odd", odd, None)]
-        return job.run(post).clip.measures["odd"]
+        found = job.run(post)
+        return found.clip.measures["odd"], found.sound.errors
 
     for value in (None, 0.0, 0.25):
-        assert measured_as(value) == value
+        assert measured_as(lambda clip, _, value=value: value) == (value, {})
     for value in (float("nan"), float("inf")):
-        with pytest.raises(BadMedia, match="filter_odd: ValueError: the measure is"):
-            measured_as(value)
+        assert measured_as(lambda clip, _, value=value: value) == (None, {"odd": f"ValueError: the measure is {value}"})
+    assert measured_as(lambda clip, _: 1 / 0) == (None, {"odd": "ZeroDivisionError: division by zero"})
+
+
+def test_a_detector_that_fails_its_self_test_ends_the_run_before_it_starts(
+    films: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise MissingExtra("the detector hears nothing")
+
+    monkeypatch.setattr(plugins.load("curation.filters", "still"), "prepare", fails, raising=False)
+    with pytest.raises(MissingExtra, match="hears nothing"):
+        ClipJob(recipe(**LIGHT), str(run_of(tmp_path / "run", {"one": films["one"]}).path))
 
 
 JOB = '''

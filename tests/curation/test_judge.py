@@ -21,7 +21,7 @@ from svmbench.records import Box, Clip, ClipPicture, Drop, Features, Post, featu
 from svmbench.store import RunFolder
 
 FILTERS = {"silence": {}, "speech": {}, "still": {"max_share": 0.5}}
-MEASURED = {"silent_share": 0.0, "speech_share": 0.1, "still_share": 0.2, "fps": 30.0, "truncated": 0.0, "container_s": 9.0}
+MEASURED = {"silent_share": 0.0, "speech_share": 0.0, "tonal_share": 0.1, "still_share": 0.2, "fps": 30.0, "truncated": 0.0, "container_s": 9.0}
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -162,7 +162,7 @@ def test_rejudging_says_what_changes_and_ends_like_a_run_that_was_made_so(tmp_pa
 
 def _bytes(run: RunFolder) -> dict[str, list[bytes]]:
     """The tables that judging and splitting write."""
-    tables = ("clips", "drops", "duplicates", "splits")
+    tables = ("clips", "drops", "duplicates", "songs", "verdicts", "splits")
     return {t: [part.read_bytes() for part in run.table_parts(t) if not part.name.startswith("curate")] for t in tables}
 
 
@@ -186,7 +186,7 @@ def test_what_does_not_change_is_not_written_again(tmp_path: Path) -> None:
         ({"features": []}, "features: not"),
         ({"search": {"words": ["b"]}}, "search.words: not"),
         ({"filters": {**FILTERS, "speech": {"probability": 0.4}}}, r"\(filters.speech.probability changed\)"),
-        ({"filters": {**FILTERS, "ambience": {}}}, "filters.ambience: 10 of 10 clips were decoded without its measure"),
+        ({"filters": {**FILTERS, "sharpness": {}}}, "filters.sharpness: 10 of 10 clips were decoded without its measure"),
         ({"filters": {**FILTERS, "speech": {"max_share": 2}}}, "filters.speech.max_share: 2.* is out of range"),
     ],
 )

@@ -275,7 +275,7 @@ def other(field: dataclasses.Field[Any], now: Any) -> Any:
 @pytest.fixture(scope="module")
 def speaking(clip_of: Clips) -> ClipMedia:
     """A clip with motion, a cut, a voice with pauses, and tones."""
-    from curation.filters.speech import _voice
+    from curation.filters._silero import _voice
 
     voice, times = _voice(), np.arange(16_000) / 16_000
     chord = 0.2 * sum(np.sin(2 * np.pi * hz * times) for hz in (220, 277, 330)) * np.exp(-3 * times)

@@ -17,7 +17,7 @@ import soxr
 from crawl.replica import music
 from curation import spectra
 from curation.features import beats, log_mel, vm_net_audio
-from curation.filters import ambience, silence, speech
+from curation.filters import _silero, ambience, silence, speech
 from curation.spectra import clip_power_blocks, hann, in_bands, mel_bank, power_blocks, stft
 from svmbench import sound
 from svmbench.media import ClipMedia
@@ -25,7 +25,7 @@ from svmbench.media import ClipMedia
 HZ = 16_000
 GRID = (HZ, 2048, 512)
 SMALL = {  # module: its constant, and a value at which the clip of this test has several blocks, the last one short
-    speech: ("BLOCK", 57),
+    _silero: ("BLOCK", 57),
     silence: ("BLOCK", 37 * silence.FRAME),
     log_mel: ("STEPS_TOGETHER", 3),
     beats: ("BLOCK", 61),
@@ -79,9 +79,9 @@ def test_a_tone_that_lasts_over_the_seam_of_two_blocks(
 
 def test_speech_probabilities(real_wave: Callable[..., np.ndarray], in_blocks: Callable[[], None]) -> None:
     wave = real_wave("librosa+data/audio/198-209-0000.ogg", HZ, 8.01)
-    whole = speech.speech_probability(wave)
+    whole = _silero.probabilities(wave)
     in_blocks()
-    np.testing.assert_allclose(speech.speech_probability(wave), whole, atol=1e-5)
+    np.testing.assert_allclose(_silero.probabilities(wave), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("module", [log_mel, beats])

@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner, Result
 
-from svmbench import jobs
+from svmbench import jobs, jobs_curate
 from svmbench.cli import app
 from svmbench.errors import BadInput, BadSettings
 from svmbench.fleet import Fleet
@@ -202,9 +202,10 @@ def test_words_and_options_that_do_not_go_together(folder: Path) -> None:
     assert "curate sheet RUN --out" in refused("curate", run, "--out", folder / "x")
     for words in (("--rejudge",), ("sheet",)):
         assert "--fresh decodes anew" in refused("curate", *words, run, "--fresh")
-    assert jobs.curate_words(["run"], rejudge=False, fresh=True) == ("curate", "run")
-    assert jobs.curate_words([], rejudge=True, recipe="demo") == ("rejudge", None)
-    assert jobs.curate_words(["sheet"], rejudge=False, out=Path("x")) == ("sheet", None)
+    assert jobs_curate.curate_words(["run"], rejudge=False, fresh=True) == ("curate", "run")
+    assert jobs_curate.curate_words([], rejudge=True, recipe="demo") == ("rejudge", None)
+    assert jobs_curate.curate_words(["sheet"], rejudge=False, out=Path("x")) == ("sheet", None)
+    assert jobs_curate.curate_words(["report", "a"], rejudge=False, out=Path("x")) == ("report", "a")
 
 
 def test_fresh_decodes_anew_and_forgives_what_was_at_work(folder: Path) -> None:

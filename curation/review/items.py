@@ -1,0 +1,179 @@
+"""What the page shows of each clip: everything comes from the run's tables, as plain values for JSON.
+
+Of a blind item nothing is given that a filter said or measured: no verdict, no numbers, no stretches of speech.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from curation.clip_job import ask, listed_filters
+from curation.review import draw
+from curation.sheet import margins
+from curation.sheet.build import MOTION_TOP
+from curation.sheet.draw import motion
+from curation.songs import post_of
+from svmbench import records
+from svmbench.errors import BadInput
+from svmbench.recipe import Recipe
+from svmbench.records import Clip, ClipPicture, ClipSound, Drop, Post, RuleVerdict, Song
+from svmbench.settings import settings_hash
+from svmbench.store import RunFolder
+
+LONGEST_TEXT = 2000  # ours: characters of a caption
+
+
+class Items:
+    """The clips of a run with all that is shown of them; read once."""
+
+    def __init__(self, recipe: Recipe, run: RunFolder) -> None:
+        self.clips = {clip.clip_id: clip for clip in run.read(Clip, "candidates")}
+        if not self.clips:
+            raise BadInput(f"{run.path} has no curated clips; run svmbench curate {run.path} first")
+        self.verdicts = {v.clip_id: v for v in verdicts(run) if v.clip_id in self.clips}
+        self.recipe, self.filters = recipe, listed_filters(recipe)
+        self.rules = margins.rules(self.filters, list(self.clips.values()))
+        self.sounds = {s.clip_id: s for s in run.read(ClipSound, "sounds")}
+        self.pictures = {p.clip_id: p for p in run.read(ClipPicture, "pictures")}
+        self.posts = {f"{p.platform}:{p.post_id}": p for p in run.read(Post, "posts")}
+        self.songs = {s.clip_id: s for s in run.read(Song, "songs")}
+        self.groups = self._groups()
+        table = run.read_table("features_optical_flow")
+        self.flows = {} if table is None else records.features_from_table(table)
+        curves = [flow.values_TD[:, 0] for flow in self.flows.values()]
+        self.motion_top = max(float(np.quantile(np.concatenate(curves), MOTION_TOP)), 1e-3) if curves else 1.0
+
+    def _groups(self) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = defaultdict(list)
+        for clip_id in sorted(self.clips):
+            groups[self._song_id(clip_id)].append(clip_id)
+        return groups
+
+    def _song_id(self, clip_id: str) -> str:
+        song = self.songs.get(clip_id)
+        return song.song_id if song else self.clips[clip_id].song_id
+
+    def distances(self) -> dict[str, float | None]:
+        """clip_id -> spreads to the nearest threshold."""
+        near = {clip_id: margins.nearest(self.rules, clip.measures) for clip_id, clip in self.clips.items()}
+        return {clip_id: found[1] if found else None for clip_id, found in near.items()}
+
+    def shown(self, clip_id: str, *, blind: bool) -> dict[str, Any]:
+        clip = self.clips[clip_id]
+        length_s = clip.end_s - clip.start_s
+        sound, flow, picture = self.sounds.get(clip_id), self.flows.get(clip_id), self.pictures.get(clip_id)
+        cuts = picture.cut_times_s if picture else ()
+        errors = dict(sound.errors) if sound and not blind else {}
+        return {
+            "clip_id": clip_id, "start_s": clip.start_s, "end_s": clip.end_s, "blind": blind,
+            "width_px": clip.width_px, "height_px": clip.height_px, "box": asdict(clip.box),
+            "waveform": draw.waveform(sound, length_s, spans=not blind) if sound and sound.peaks else "",
+            "no_waveform": _why_silent(sound),
+            "flow": motion(flow.values_TD[:, 0], flow.hop_s, clip, cuts, self.motion_top) if flow else "",
+            "post": _post(self.posts.get(post_of(clip)), post_of(clip)), "song": self._song(clip_id),
+            "errors": [f"{name}: {why}"[:300] for name, why in sorted(errors.items())],
+            **({} if blind else self._judged(clip)),
+        }  # fmt: skip
+
+    def _judged(self, clip: Clip) -> dict[str, Any]:
+        verdict = self.verdicts[clip.clip_id]
+        used = {rule.measure for rule in self.rules}
+        near = margins.nearest(self.rules, clip.measures)
+        return {
+            "verdict": {
+                "verdict": verdict.verdict, "filter": verdict.filter, "reason": verdict.reason, "value": _number(verdict.value),
+            },
+            "numbers": [self._row(rule, *chosen, clip) for rule, chosen in zip(self.rules, self.filters, strict=True)],
+            "others": [[name, _number(value)] for name, value in sorted(clip.measures.items()) if name not in used],
+            "closest": {"filter": near[0].name, "margin": near[1]} if near else None,
+        }  # fmt: skip
+
+    def _row(self, rule: margins.Rule, name: str, module: Any, chosen: Any, clip: Clip) -> dict[str, Any]:
+        """One line of the numbers. Where a filter reads other measures too, its thresholds are those for this clip's values."""
+        value, verdict, reads, turns = _number(clip.measures.get(rule.measure)), self.verdicts[clip.clip_id], [], rule.thresholds
+        if getattr(module, "READS", ()):
+            others = {**clip.measures, **self.context(clip.clip_id)}
+            reads = [[other, _number(others.get(other))] for other in module.READS]
+
+            def answer(number: float) -> tuple[bool, bool]:
+                found = ask(module, chosen, number, others)
+                return found.keep, found.review
+
+            turns = margins.thresholds(answer, rule.values, rule.spread)
+        return {
+            "filter": name, "measure": rule.measure, "value": value, "thresholds": list(turns), "reads": reads,
+            "strip": draw.strip(rule, turns, value), "fired": verdict.verdict != "keep" and name == verdict.filter,
+        }  # fmt: skip
+
+    def context(self, clip_id: str) -> dict[str, float]:
+        """What filters may read beside a clip's own measures, as curation.judge gives it to them."""
+        posts = {self.clips[member].post_id for member in self.groups[self._song_id(clip_id)]}
+        return {"song_posts": len(posts), "shared_song_posts": self.recipe.sound.shared_song_posts}
+
+    def _song(self, clip_id: str) -> dict[str, Any]:
+        """The group, and the next member of it, round in a ring, so that the page has one to compare with."""
+        members, song = self.groups[self._song_id(clip_id)], self.songs.get(clip_id)
+        other = members[(members.index(clip_id) + 1) % len(members)]
+        found: dict[str, Any] = {
+            "song_id": self._song_id(clip_id), "num_clips": len(members), "other": None,
+            "source": song.source if song else "", "match_score": _number(song.match_score) if song else None,
+        }  # fmt: skip
+        if other != clip_id:
+            clip = self.clips[other]
+            caption = _post(self.posts.get(post_of(clip)), "")["caption"]
+            found["other"] = {"clip_id": other, "start_s": clip.start_s, "end_s": clip.end_s, "caption": caption}
+        return found
+
+
+def verdicts(run: RunFolder) -> list[RuleVerdict]:
+    """What the rules say of each candidate. A run from before that was stored tells it by its clips and drops."""
+    found = run.read(RuleVerdict, "verdicts")
+    if found:
+        return found
+    kept = {clip.clip_id for clip in run.read(Clip, "clips")}
+    drops = {d.id: d for d in run.read(Drop, "drops") if d.stage == "judge" and d.kind == "rule"}
+    rows = []
+    for clip in run.read(Clip, "candidates"):
+        drop = drops.get(post_of(clip))
+        if clip.clip_id in kept or (drop and drop.reason == "duplicate"):
+            rows.append(RuleVerdict(clip_id=clip.clip_id, verdict="keep", filter="", reason="", value=None))
+        elif drop:
+            rows.append(RuleVerdict(clip_id=clip.clip_id, verdict="drop", filter="", reason=drop.reason, value=drop.value))
+    return rows
+
+
+def _why_silent(sound: ClipSound | None) -> str:
+    if sound is None:
+        return "This run was curated before waveforms were stored; curate it with --fresh to see them."
+    return "" if sound.peaks else "This clip has no sound."
+
+
+def _post(post: Post | None, key: str) -> dict[str, Any]:
+    if post is None:
+        return {"key": key, "caption": "", "hashtags": [], "words": [], "track": "", "likes": None, "url": ""}
+    return {
+        "key": key, "caption": post.caption[:LONGEST_TEXT], "hashtags": [tag[:60] for tag in post.hashtags[:30]],
+        "words": list(post.words[:10]), "track": (post.track_title or "")[:200], "likes": post.likes,
+        "url": post.url if post.url.startswith(("https://", "http://")) else "",
+    }  # fmt: skip
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
+def item_hash(clip: Clip) -> str:
+    """Of what a decision is about, 12 hex digits: the file, the stretch, the box, the measures."""
+    shown = {"media": clip.media, "start_s": clip.start_s, "end_s": clip.end_s, "box": asdict(clip.box)}
+    return settings_hash({**shown, "measures": dict(clip.measures)})
+
+
+def changed(clips: Mapping[str, Clip], hashes: Mapping[str, str]) -> int:
+    """How many decisions (clip_id -> item_hash) are about a clip that looks or measures otherwise by now."""
+    return sum(clip_id in clips and item_hash(clips[clip_id]) != told for clip_id, told in hashes.items())
