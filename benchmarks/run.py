@@ -213,10 +213,8 @@ class Trainer:
         model = module.fit(train, val, job.settings, job.seed)
         video_ND, music_ND = embed(model, parts["test"])
         ranks = retrieve(video_ND, music_ND, parts["test"].song_B.cpu().numpy())
-        findings = [
-            plugins.load(CHECKS, name).check(Evidence(model, parts["test"], video_ND, music_ND, ranks))
-            for name in plugins.names(CHECKS)
-        ]
+        evidence = Evidence(model, parts["test"], video_ND, music_ND, ranks, data.seen_share(self.pack, index))
+        findings = [plugins.load(CHECKS, name).check(evidence) for name in plugins.names(CHECKS)]
         record = self._record(job, findings, getattr(module, "BY_DESIGN", ())) | {
             "num_params": num_params(model), "wall_s": time.monotonic() - began,
         }  # fmt: skip

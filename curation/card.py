@@ -16,9 +16,10 @@ import jinja2
 import numpy as np
 import yaml
 
+from curation.published import kept_apart
 from svmbench import __version__
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, Drop
+from svmbench.records import Clip, Drop, Split
 
 FOLDER = Path(__file__).parent
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**12, "1M<n<10M"))
@@ -73,7 +74,7 @@ class Facts:
     parts: list[Part]
     account: Account
     clips: list[Clip]
-    grouped_by: str
+    split: Split
     filters: Mapping[str, Mapping[str, Any]]
     warnings: list[str]
 
@@ -177,7 +178,8 @@ def render(recipe: Recipe, facts: Facts) -> dict[str, str]:
         "title": recipe.publish.title, "about": recipe.about, "version": facts.version, "svmbench": __version__,
         "name": recipe.name, "parts": facts.parts, "search": recipe.search, "robots": robots.replace("obey", "followed"),
         "clip": recipe.clip, "borders": recipe.borders.method, "filters": facts.filters,
-        "texts": plugin_texts("filters"), "account": facts.account, "warnings": facts.warnings, "grouped_by": facts.grouped_by,
+        "texts": plugin_texts("filters"), "account": facts.account, "warnings": facts.warnings, "split": facts.split,
+        "apart": " and ".join(", ".join(f"no {kind}" for kind in kept_apart(facts.split)).rsplit(", ", 1)),
         "statistics": statistics(facts.clips), "songs": len(songs),
         "clips": len(facts.clips), "largest_song": max(songs.values()), "captions": recipe.publish.captions,
         "license": recipe.publish.license_features, "contact": recipe.publish.contact,

@@ -11,13 +11,12 @@ from functools import lru_cache
 import numpy as np
 import soxr
 
-from curation.spectra import FRAMES_CACHED, framed, hann, transformed
+from curation.spectra import FRAMES_CACHED, framed, hann
 
 A0_HZ = 440 / 16
 C1_HZ = 440 * 2 ** (-45 / 12)  # 32.7 Hz, the lowest tone of the constant-Q transform
 NUM_OCTAVES = 7
 BINS_PER_OCTAVE = 36
-TOGETHER = 12  # ours: tones that are multiplied together, with no more of the spectrum than they hear
 QUIET = 1e-8  # frames this far below the loudest are silent (ours): librosa scales up the rounding noise of its resampler there
 
 
@@ -84,7 +83,8 @@ def _constant_q_chroma(wave: np.ndarray, hz: int, hop: int, tuned: float) -> np.
 
     Every octave uses the top octave's filters on the wave at half the rate of the octave above, so hop must be a multiple of 64.
     """
-    n_fft, filters = _octave_filters(hz, tuned)
+    tones_N2Q = _octave_tones(hz, tuned)
+    n_fft = len(tones_N2Q)
     num_frames = 1 + len(wave) // hop
     total_TQ = np.zeros((num_frames, BINS_PER_OCTAVE), np.float32)
     for octave in range(NUM_OCTAVES):
@@ -92,24 +92,21 @@ def _constant_q_chroma(wave: np.ndarray, hz: int, hop: int, tuned: float) -> np.
             wave = _half_rate(wave)
         frames_TN = framed(np.pad(wave, n_fft // 2), n_fft, hop >> octave)[:num_frames]
         for start in range(0, len(frames_TN), FRAMES_CACHED):
-            packed_TN = transformed(np.ascontiguousarray(frames_TN[start : start + FRAMES_CACHED]))
-            sizes_TQ = np.hstack([np.abs((packed_TN[:, bins] @ filter_2KQ).view(np.complex64)) for bins, filter_2KQ in filters])
-            sizes_TQ *= np.float32(2 ** (octave / 2))
-            total_TQ[start : start + len(sizes_TQ)] += sizes_TQ
+            parts_TQ = (np.ascontiguousarray(frames_TN[start : start + FRAMES_CACHED]) @ tones_N2Q).view(np.complex64)
+            total_TQ[start : start + len(parts_TQ)] += np.abs(parts_TQ) * np.float32(2 ** (octave / 2))
     return np.roll(total_TQ, 1, axis=1).reshape(num_frames, 12, 3).sum(axis=2)
 
 
 @lru_cache(maxsize=128)
-def _octave_filters(hz: int, tuned: float) -> tuple[int, list[tuple[slice, np.ndarray]]]:
-    """(N, filters): the frame length, and for TOGETHER tones at a time of the top octave which columns of a packed spectrum hear
-    them and what these are multiplied with, (2 K, 2 Q): real and imaginary parts in turn on both sides. A tone is a windowed wave;
-    of its spectrum the weakest parts that sum to 1 % are left out.
+def _octave_tones(hz: int, tuned: float) -> np.ndarray:
+    """The 36 windowed tones of the top octave, their real and imaginary parts in turn, (N, 2 x 36) float32: what a frame is
+    multiplied with. Of each tone's spectrum the weakest parts that sum to 1 % are left out.
     """
     tones_hz = C1_HZ * 2 ** (NUM_OCTAVES - 1 + (np.arange(BINS_PER_OCTAVE) + tuned) / BINS_PER_OCTAVE)
     ratio = 2 ** (2 / BINS_PER_OCTAVE)
     lengths = (ratio + 1) / (ratio - 1) * hz / tones_hz
     n_fft = 2 ** int(np.ceil(np.log2(lengths.max())))
-    spectra_QF = np.zeros((BINS_PER_OCTAVE, n_fft // 2 + 1), complex)
+    basis_NQ = np.zeros((n_fft, BINS_PER_OCTAVE), complex)
     for q, (length, tone_hz) in enumerate(zip(lengths, tones_hz, strict=True)):
         places = np.arange(np.floor(-length / 2), np.floor(length / 2))
         tone = np.exp(2j * np.pi * tone_hz / hz * places) * hann(len(places))
@@ -118,18 +115,9 @@ def _octave_filters(hz: int, tuned: float) -> tuple[int, list[tuple[slice, np.nd
         spectrum = np.fft.fft(np.pad(tone, (before, n_fft - len(places) - before)))[: n_fft // 2 + 1]
         sizes = np.sort(np.abs(spectrum))
         weakest = np.argmin(np.cumsum(sizes / sizes.sum()) < 0.01)
-        spectra_QF[q] = np.where(np.abs(spectrum) >= sizes[weakest], spectrum, 0)
-    return n_fft, [_packed_filter(spectra_QF[q : q + TOGETHER]) for q in range(0, BINS_PER_OCTAVE, TOGETHER)]
-
-
-def _packed_filter(spectra_QF: np.ndarray) -> tuple[slice, np.ndarray]:
-    """Where spectra lie in a packed spectrum, and the matrix that multiplies it by them and sums."""
-    heard = np.flatnonzero(spectra_QF.any(axis=0))
-    part_KQ = spectra_QF[:, heard[0] : heard[-1] + 1].T
-    matrix = np.empty((2 * len(part_KQ), 2 * len(spectra_QF)), np.float32)
-    matrix[::2, ::2], matrix[::2, 1::2] = part_KQ.real, part_KQ.imag
-    matrix[1::2, ::2], matrix[1::2, 1::2] = -part_KQ.imag, part_KQ.real
-    return slice(2 * heard[0] - 1, 2 * heard[-1] + 1), matrix
+        strong = np.where(np.abs(spectrum) >= sizes[weakest], spectrum, 0)
+        basis_NQ[:, q] = np.fft.fft(strong, n_fft)
+    return basis_NQ.astype(np.complex64).view(np.float32)
 
 
 def _half_rate(wave: np.ndarray) -> np.ndarray:

@@ -187,7 +187,7 @@ def _bytes_per_s(path: Path, clip: ClipMedia) -> float | None:
 
 
 def _picture(name: str, method: str, found: Border, clip: ClipMedia) -> ClipPicture:
-    times_s, codes, qualities = hashes.of(clip)
+    times_s, codes, qualities, layouts = hashes.of(clip)
     return ClipPicture(
         clip_id=name,
         border_method=method,
@@ -197,6 +197,7 @@ def _picture(name: str, method: str, found: Border, clip: ClipMedia) -> ClipPict
         hash_times_s=times_s,
         hashes=codes,
         hash_qualities=qualities,
+        hash_layouts=layouts,
     )
 
 

@@ -6,16 +6,22 @@ clips show (a logo, a title card). A clip with hardly any different frames (a st
 that shows little else, and not of every clip that shows it once. Only clips with at least one such pair of frames in a common
 band are compared (curation.bands).
 
+PDQ says nothing of pictures that are all soft shades; those have a layout beside it (curation.hashes). Layouts are soon alike by
+chance, so more is asked for: two clips match too when most frames of the shorter have the layouts of the other in the same course
+of time, with one shift for all, and VARIED different ones among them. A smooth picture that stands still is no evidence, and a
+mirror image is not looked for.
+
 A cluster is everything that hangs together by matches: where A matches B and B matches C, the three are one cluster, even if A
 does not match C (A and C may be two different stretches of B).
 
-Axes: N hashes of all clips, 4 words of 64 bits, E the frames of one clip and F those of another.
+Axes: N hashes of all clips, 4 words of 64 bits, E the frames of one clip and F those of another, L those with a layout.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +33,21 @@ from svmbench.records import Clip, ClipPicture, Duplicate
 
 REPEAT_BITS = 16  # ours: a frame this near to an earlier one of its clip is not looked up: what it finds, that one finds
 VARIED = 3  # ours: a clip with fewer different frames that match is as good as still
+LAYOUT_BITS = 12  # ours: layouts of one picture hardly differ in more
+SAME_LAYOUT_BITS = 4  # ours: as REPEAT_BITS, of layouts
+COURSE_SHARE = 0.75  # ours: of the frames of the shorter clip, where the rule's match_share is no higher
+COURSE_S = 0.26  # ours: about the time between two hashes
 LARGE = 1_000_000  # ours: from so many hashes on, Ray Data compares the buckets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What of a clip's frames can be compared: hashes of enough quality, layouts with their times, and how many frames it has."""
+
+    words_E4: np.ndarray
+    layouts_L4: np.ndarray
+    times_s_L: np.ndarray
+    num_frames: int
 
 
 def find(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], rule: Duplicates, fleet: Fleet) -> list[Duplicate]:
@@ -37,13 +57,10 @@ def find(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], rule: Dupli
     second (measure `bytes_per_s`; where a copy lacks it, the picture alone), then the highest frame rate, then the longest, then
     the smallest clip_id. A clip without a usable hash is in no cluster. The order of the clips does not matter.
     """
-    if rule.keep == "none":
+    if rule.keep == "none" or not clips:
         return []
     clips = sorted(clips, key=lambda c: c.clip_id)
-    words_N4, clip_N = _usable(clips, pictures, rule.quality_min)
-    cold = ~bands.hot(words_N4, clip_N)
-    words_N4, clip_N = words_N4[cold], clip_N[cold]
-    share_of = _matches(words_N4, clip_N, rule, fleet)
+    share_of = _matches(_known([shown(pictures.get(clip.clip_id), rule) for clip in clips]), rule, fleet)
     highest: dict[int, float] = {}
     for pair, share in share_of.items():
         for i in pair:
@@ -58,32 +75,54 @@ def find(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], rule: Dupli
     return sorted(rows, key=lambda row: (row.cluster, row.clip_id))
 
 
-def _usable(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], quality_min: int) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes as words, number of their clip) of all frames of enough quality, clip by clip in order of time."""
-    hashes: list[bytes] = []
-    counts = np.zeros(len(clips), np.int64)
-    for number, clip in enumerate(clips):
-        picture = pictures.get(clip.clip_id)
-        if picture:
-            good = [h for h, q in zip(picture.hashes, picture.hash_qualities, strict=True) if q >= quality_min]
-            hashes += good
-            counts[number] = len(good)
-    return bands.words(hashes), np.repeat(np.arange(len(clips)), counts)
+def shown(picture: ClipPicture | None, rule: Duplicates) -> Shown:
+    """What can be compared of a clip; nothing where it has no picture."""
+    if picture is None:
+        return Shown(words_E4=bands.words([]), layouts_L4=bands.words([]), times_s_L=np.zeros(0), num_frames=0)
+    good = [h for h, q in zip(picture.hashes, picture.hash_qualities, strict=True) if q >= rule.quality_min]
+    soft = [(layout, t) for layout, t in zip(picture.hash_layouts, picture.hash_times_s, strict=False) if layout]
+    return Shown(
+        words_E4=bands.words(good),
+        layouts_L4=bands.words([layout for layout, _ in soft]),
+        times_s_L=np.array([t for _, t in soft]),
+        num_frames=len(picture.hashes),
+    )
 
 
-def _matches(words_N4: np.ndarray, clip_N: np.ndarray, rule: Duplicates, fleet: Fleet) -> dict[tuple[int, int], float]:
+def _known(clips: Sequence[Shown]) -> list[Shown]:
+    """The same without the frames that very many clips show."""
+    cold, cold_layouts = _cold([clip.words_E4 for clip in clips]), _cold([clip.layouts_L4 for clip in clips])
+    return [
+        replace(clip, words_E4=clip.words_E4[kept], layouts_L4=clip.layouts_L4[soft], times_s_L=clip.times_s_L[soft])
+        for clip, kept, soft in zip(clips, cold, cold_layouts, strict=True)
+    ]
+
+
+def _flat(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(hashes of all clips, number of their clip)."""
+    return np.concatenate([bands.words([]), *parts]), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+def _cold(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each clip, which of its hashes are not hot."""
+    return np.split(~bands.hot(*_flat(parts)), np.cumsum([len(part) for part in parts])[:-1])
+
+
+def _matches(clips: Sequence[Shown], rule: Duplicates, fleet: Fleet) -> dict[tuple[int, int], float]:
     """Pairs of clip numbers that show the same video, with the share of frames that match."""
-    numbers, starts = np.unique(clip_N, return_index=True)
-    frames = dict(zip(numbers.tolist(), np.split(words_N4, starts[1:]), strict=True)) if len(numbers) else {}
-    fresh_N = np.concatenate([np.zeros(0, bool), *(_different(words_E4, REPEAT_BITS) for words_E4 in frames.values())])
-    shuffled = len(fresh_N) >= LARGE and fleet.start_ray()
-    pairs = bands.near(words_N4[fresh_N], clip_N[fresh_N], rule.max_distance, shuffled=shuffled)
-    found = {}
-    for a, b in pairs.tolist():
-        share = match_share(frames[a], frames[b], rule)
-        if share is not None:
-            found[a, b] = share
-    return found
+    pairs = {
+        *_near([clip.words_E4 for clip in clips], REPEAT_BITS, rule.max_distance, fleet),
+        *_near([clip.layouts_L4 for clip in clips], SAME_LAYOUT_BITS, LAYOUT_BITS, fleet),
+    }
+    shares = {(a, b): alike(clips[a], clips[b], rule) for a, b in sorted(pairs)}
+    return {pair: share for pair, share in shares.items() if share is not None}
+
+
+def _near(parts: Sequence[np.ndarray], repeat_bits: int, max_distance: int, fleet: Fleet) -> list[tuple[int, int]]:
+    """Pairs of clip numbers with hashes within max_distance that share a band."""
+    words_N4, clip_N = _flat([part[_different(part, repeat_bits)] for part in parts])
+    shuffled = len(words_N4) >= LARGE and fleet.start_ray()
+    return [(a, b) for a, b in bands.near(words_N4, clip_N, max_distance, shuffled=shuffled).tolist()]
 
 
 def _different(words_E4: np.ndarray, bits: int) -> np.ndarray:
@@ -93,6 +132,16 @@ def _different(words_E4: np.ndarray, bits: int) -> np.ndarray:
     for i in range(len(words_E4)):
         kept[i] = not (near_EE[i] & kept).any()
     return kept
+
+
+def alike(first: Shown, second: Shown, rule: Duplicates) -> float | None:
+    """The share of frames that match, None where the two clips are not the same video."""
+    shares = []
+    if len(first.words_E4) and len(second.words_E4):
+        shares.append(match_share(first.words_E4, second.words_E4, rule))
+    if len(first.layouts_L4) and len(second.layouts_L4):
+        shares.append(course_share(first, second, rule))
+    return max((share for share in shares if share is not None), default=None)
 
 
 def match_share(words_E4: np.ndarray, words_F4: np.ndarray, rule: Duplicates) -> float | None:
@@ -112,6 +161,26 @@ def match_share(words_E4: np.ndarray, words_F4: np.ndarray, rule: Duplicates) ->
     )
     least = share if varied >= VARIED else min(shares)
     return share if least >= rule.match_share else None
+
+
+def course_share(first: Shown, second: Shown, rule: Duplicates) -> float | None:
+    """The share of the shorter clip's frames whose layouts the other shows as much later or earlier as the rest; None where the
+    two clips are not the same video."""
+    near_EF = bands.distance(first.layouts_L4[:, None], second.layouts_L4[None]) <= LAYOUT_BITS
+    ours, theirs = np.nonzero(near_EF)
+    if min(_num_different(first, ours), _num_different(second, theirs)) < VARIED:
+        return None
+    shift_s = second.times_s_L[theirs] - first.times_s_L[ours]
+    of_shorter = ours if first.num_frames <= second.num_frames else theirs
+    common = [np.abs(shift_s - s) <= COURSE_S for s in np.unique(shift_s.round(1))]
+    together = max(common, key=lambda chosen: len(np.unique(of_shorter[chosen])))
+    share = len(np.unique(of_shorter[together])) / min(first.num_frames, second.num_frames)
+    varied = min(_num_different(first, ours[together]), _num_different(second, theirs[together]))
+    return share if share >= max(rule.match_share, COURSE_SHARE) and varied >= VARIED else None
+
+
+def _num_different(clip: Shown, indices: np.ndarray) -> int:
+    return int(_different(clip.layouts_L4[np.unique(indices)], LAYOUT_BITS).sum())
 
 
 def _clusters(num_clips: int, pairs: Iterable[tuple[int, int]]) -> Iterator[list[int]]:

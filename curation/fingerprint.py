@@ -1,8 +1,8 @@
-"""What a clip sounds like, as words that can be looked up: Chromaprint's, at thirteen speeds, and the peaks of curation.landmarks.
+"""What a clip sounds like, to be looked up: the words of Chromaprint at thirteen speeds, and the peaks of curation.landmarks.
 
-The words are those of Chromaprint 1.5 (its default algorithm, "test2"), computed here from one short-time spectrum, so that nothing
-need be installed beside numpy: 12 chroma bands of spectra 0.37 s long, smoothed over 5 frames; 16 differences of areas of that
-picture, up to 16 frames wide, each told as one of 4 levels. At the speed 1 they are the library's own, but for rounding.
+The words are those of Chromaprint 1.5 (its default algorithm, "test2"), computed here from one short-time spectrum, so that
+nothing need be installed beside numpy: 12 chroma bands of spectra 0.37 s long, smoothed over 5 frames; 16 differences of areas of
+that picture, up to 16 frames wide, each told as one of 4 levels. At the speed 1 they are the library's own, but for rounding.
 
 Chromaprint itself does not stand a change of speed or pitch. So the words are made for the clip played at SPEEDS as well: that
 moves every frequency to another band and sets the frames closer or wider, and needs no resampling and no second spectrum.
@@ -20,7 +20,9 @@ import numpy as np
 from curation import landmarks
 from svmbench.media import ClipMedia, Needs
 
-HZ = 11_025  # this and what follows: Chromaprint 1.5.1, src/fingerprinter_configuration.cpp, src/chroma.cpp, src/chroma_filter.cpp
+HZ = (
+    11_025  # this and what follows: Chromaprint 1.5.1, src/fingerprinter_configuration.cpp, src/chroma.cpp, src/chroma_filter.cpp
+)
 FRAME, HOP = 4096, 1365
 LOW_HZ, HIGH_HZ, BASE_HZ = 28, 3520, 27.5
 SMOOTH = (0.25, 0.75, 1.0, 0.75, 0.25)
@@ -128,7 +130,7 @@ def _words(bands_T12: np.ndarray) -> np.ndarray:
     rows = len(bands_T12) - len(SMOOTH) + 1
     if rows < WIDEST:
         return np.zeros(0, np.uint32)
-    chroma = sum(weight * bands_T12[i : i + rows] for i, weight in enumerate(SMOOTH))
+    chroma = np.sum([weight * bands_T12[i : i + rows] for i, weight in enumerate(SMOOTH)], axis=0)
     norm = np.sqrt((chroma**2).sum(axis=1, keepdims=True))
     chroma = np.where(norm < QUIET, 0.0, chroma / np.maximum(norm, QUIET))
     sums = np.zeros((rows + 1, 13))
@@ -159,3 +161,6 @@ def _difference(sums: np.ndarray, count: int, kind: int, band: int, bands: int, 
         5: lambda: (part(t3, 2 * t3, 0, bands), part(0, t3, 0, bands) + part(2 * t3, frames, 0, bands)),
     }[kind]()
     return np.log((1 + a) / (1 + b))
+
+
+EMPTY = _words(np.zeros((len(SMOOTH) + WIDEST - 1, 12)))[0]  # the word of silence

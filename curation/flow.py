@@ -51,11 +51,11 @@ def is_cut(first_HW: np.ndarray, second_HW: np.ndarray) -> bool:
     first_HW, second_HW = np.ascontiguousarray(first_HW), np.ascontiguousarray(second_HW)
     if cv2.norm(first_HW, second_HW, cv2.NORM_L1) < CUT_LEVEL * first_HW.size:
         return False  # thumbnails differ by no more than the pictures do
-    a, b = (cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32) for image in (first_HW, second_HW))
-    if np.abs(a - b).mean() < CUT_LEVEL:
+    a, b = (cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA) for image in (first_HW, second_HW))
+    if cv2.norm(a, b, cv2.NORM_L1) < CUT_LEVEL * a.size:
         return False
-    a, b = a - a.mean(), b - b.mean()
-    likeness = (a * b).mean() / np.sqrt(((a * a).mean() + FAINT) * ((b * b).mean() + FAINT))
+    a, b = (thumbnail.ravel().astype(np.float64) - cv2.mean(thumbnail)[0] for thumbnail in (a, b))
+    likeness = (a @ b) / np.sqrt((a @ a + FAINT * a.size) * (b @ b + FAINT * b.size))
     return bool(likeness < CUT_LIKENESS) and not _is_shifted(first_HW, second_HW)
 
 
@@ -94,10 +94,9 @@ def dis_ultrafast() -> Follow:
     """The ultrafast preset on small pictures, down to their full size, with patches side by side and half of the steps.
 
     Ours: as it is, the preset looks at a quarter of the size and enlarges the flow; this looks at half and does not enlarge.
-    tests/perf/flow.py has both.
+    tests/perf/flow.py has both. It is given small pictures, as `shrunk` makes them.
     """
-    search = dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, FinestScale=0, PatchStride=PATCH_PX, GradientDescentIterations=6)
-    return lambda first_HW, second_HW: search(shrunk(first_HW), shrunk(second_HW))
+    return dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, FinestScale=0, PatchStride=PATCH_PX, GradientDescentIterations=6)
 
 
 def dis_fast() -> Follow:
@@ -144,13 +143,12 @@ def camera_and_rest(moved_PN: np.ndarray, doubt_PN: np.ndarray, place_N: np.ndar
     so that what moves by itself does not count, as long as it is the smaller part of the picture. What is left is shrunk by as
     much as noise explains (James and Stein's factor): where it is no more than the doubt, the point goes with the camera.
     """
-    shift = np.median(moved_PN.real, axis=1, keepdims=True) + 1j * np.median(moved_PN.imag, axis=1, keepdims=True)
-    camera = np.broadcast_to(shift.astype(np.complex64), moved_PN.shape)
+    camera = np.broadcast_to(_middle(moved_PN.real) + 1j * _middle(moved_PN.imag), moved_PN.shape)
     basis_N2 = np.stack([np.ones_like(place_N), place_N.conj()], axis=1)
     radius_N2 = np.stack([place_N.real, place_N.imag, _squared(place_N)], axis=1)
     for _ in range(ROUNDS):
         off = _squared(moved_PN - camera)
-        spread = np.maximum(2.2 * np.median(off, axis=1, keepdims=True), LEAST_SPREAD**2)  # 1.4826 squared
+        spread = np.maximum(2.2 * _middle(off), LEAST_SPREAD**2)  # 1.4826 squared
         weight = 1 / np.square(1 + off / spread)
         total = weight.sum(axis=1)
         x, y, around = (weight @ radius_N2).T / total
@@ -160,6 +158,12 @@ def camera_and_rest(moved_PN: np.ndarray, doubt_PN: np.ndarray, place_N: np.ndar
         camera = (mean - twist * middle)[:, None] + twist[:, None] * place_N
     rest = moved_PN - camera
     return camera, rest * np.maximum(0, 1 - doubt_PN / np.maximum(_squared(rest), 1e-12))
+
+
+def _middle(values_PN: np.ndarray) -> np.ndarray:
+    """(P, 1): the median of each row, of an even number the upper of the two in the middle."""
+    half = values_PN.shape[1] // 2
+    return np.partition(values_PN, half, axis=1)[:, half : half + 1]
 
 
 def _squared(values: np.ndarray) -> np.ndarray:

@@ -6,9 +6,10 @@ Nothing is decoded, so it can be asked anew. The same evidence and rules always 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from curation import duplicates
@@ -122,11 +123,11 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
     songs = group(evidence.candidates, evidence.prints(), recipe.songs, fleet)
     song_of = {song.clip_id: song.song_id for song in songs}
     candidates = [replace(clip, song_id=song_of[clip.clip_id]) for clip in evidence.candidates]
-    shared = Counter(song_id for song_id, _ in {(clip.song_id, clip.post_id) for clip in candidates})
+    shared = _Shared(candidates)
     drops: dict[str, Drop] = {}
     verdicts, kept = [], []
     for clip in candidates:
-        others = {**clip.measures, "song_posts": shared[clip.song_id], "shared_song_posts": recipe.sound.shared_song_posts}
+        others = {**clip.measures, **shared.of(clip), "shared_song_posts": recipe.sound.shared_song_posts}
         ruling = rule(recipe, filters, clip, others, evidence.errors.get(clip.clip_id, {}))
         verdicts += [ruling.verdict] if ruling.verdict else []
         drop = ruling.failure or _left_out(recipe, clip, ruling, evidence)
@@ -145,6 +146,21 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
     }
     kept = [clip for clip in kept if clip.clip_id not in drops]
     return Judgement(clips=kept, drops=[drops[key] for key in sorted(drops)], duplicates=twins, songs=songs, verdicts=verdicts)
+
+
+class _Shared:
+    """What a clip's song says of it, for filters that read it."""
+
+    def __init__(self, clips: Iterable[Clip]) -> None:
+        self._of_song: dict[str, dict[str, float | None]] = defaultdict(dict)
+        for clip in clips:
+            self._of_song[clip.song_id][clip.post_id] = clip.measures.get("speech_share")
+
+    def of(self, clip: Clip) -> dict[str, float | None]:
+        """song_posts: how many posts have the song. song_speech_share: the median share of speech in its other posts, or None."""
+        posts = self._of_song[clip.song_id]
+        others = [share for post_id, share in posts.items() if post_id != clip.post_id and share is not None]
+        return {"song_posts": len(posts), "song_speech_share": median(others) if others else None}
 
 
 def _left_out(recipe: Recipe, clip: Clip, ruling: Ruling, evidence: Evidence) -> Drop | None:

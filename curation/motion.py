@@ -70,25 +70,26 @@ NONE = PairMotions(times_s_P=np.zeros(0), values_PC=np.zeros((0, len(COLUMNS))))
 _of_clip: WeakKeyDictionary[ClipMedia, PairMotions] = WeakKeyDictionary()
 
 
-def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = None) -> PairMotions:
+def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = None, *, small: bool = False) -> PairMotions:
     """What moves between the frames of each pair that lies within one scene; for pairs in unmoved_T no flow is computed.
 
-    Pictures of shape (H, W) or, for a `follow` that wants colour, (H, W, 3).
+    Pictures of shape (H, W) or, for a `follow` that wants colour, (H, W, 3). small: `follow` wants them shrunk.
     """
     if pairs.next_images is None or pairs.next_times_s_T is None or not len(pairs.images):
         return NONE
     used, moved, doubt = [], [], []
-    size, small = pairs.images.shape[1:3], shrunk(_grey(pairs.images[0])).shape
+    size, small_size = pairs.images.shape[1:3], shrunk(_grey(pairs.images[0])).shape
     for i, (first, second) in enumerate(zip(pairs.images, pairs.next_images, strict=True)):
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
         grey, next_grey = _grey(first), _grey(second)
-        view = shrunk(grey)
-        if is_cut(view, shrunk(next_grey)):
+        view, next_view = shrunk(grey), shrunk(next_grey)
+        if is_cut(view, next_view):
             continue
         used.append((i, is_still(grey, next_grey)))
         if min(size) >= SMALLEST_PX:
             same = (unmoved_T is not None and unmoved_T[i]) or cv2.norm(grey, next_grey, cv2.NORM_INF) <= SAME
-            moved.append(displacements(np.zeros((1, 1, 2), np.float32) if same else follow(first, second), size, small))
+            seen = (view, next_view) if small else (first, second)
+            moved.append(displacements(np.zeros((1, 1, 2), np.float32) if same else follow(*seen), size, small_size))
             doubt.append(doubts(view))
     if not used:
         return NONE
@@ -98,7 +99,7 @@ def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = N
         values[:, STILL] = still
     else:
         lasts_s = pairs.next_times_s_T[index] - pairs.times_s_T[index]
-        values = _numbers(np.stack(moved), np.stack(doubt), still > 0, lasts_s, places(size, small), size)
+        values = _numbers(np.stack(moved), np.stack(doubt), still > 0, lasts_s, places(size, small_size), size)
     return PairMotions(times_s_P=pairs.times_s_T[index], values_PC=values)
 
 
@@ -120,7 +121,9 @@ def _numbers(
     length = np.abs(whole)
     mean = length.mean(axis=1)
     squashed = np.hypot(whole.real * (per_side / size[1]), whole.imag * (per_side / size[0]))
-    a_second = [mean, np.percentile(length, 90, axis=1), np.abs(camera).mean(axis=1), np.abs(rest).mean(axis=1)]
+    high = int(0.9 * length.shape[1])
+    p90 = np.partition(length, high, axis=1)[:, high]
+    a_second = [mean, p90, np.abs(camera).mean(axis=1), np.abs(rest).mean(axis=1)]
     a_second = [values / lasts_s_P for values in (*a_second, squashed.mean(axis=1))]
     return np.stack([*a_second[:2], alike_P & (mean < STILL_SHIFT), *a_second[2:]], axis=1)
 
@@ -128,7 +131,7 @@ def _numbers(
 def of_clip(clip: ClipMedia) -> PairMotions:
     """The default measure, by DIS at a short side of 160: computed once for each clip, whoever asks."""
     if clip not in _of_clip:
-        _of_clip[clip] = pair_motions(clip.frames(PAIRS), dis_ultrafast())
+        _of_clip[clip] = pair_motions(clip.frames(PAIRS), dis_ultrafast(), small=True)
     return _of_clip[clip]
 
 

@@ -61,35 +61,45 @@ class Opaque:
         return hashlib.blake2b(text.encode(), digest_size=10, key=self._key, person=person).hexdigest()
 
 
-def audit(splits: Iterable[Split], clips: Mapping[str, Clip]) -> list[str]:
-    """Raises Leak, naming the pair, if two parts share a clip, a post, a media file, or a song; returns warnings.
+def kept_apart(part: Split) -> list[str]:
+    """What may not stand in two parts of this split, of what a release looks at: always the clip itself; the post and the media
+    file unless the split is as a paper published it; and what it is grouped by."""
+    kinds = {"clip": True, "post": part.keeps("post"), "media file": part.keeps("media"), "song": part.keeps("song")}
+    strict = part.rule != "as_published"
+    return [kind for kind, kept in kinds.items() if kept or (strict and kind != "song")]
 
-    Where the split is not grouped by song, shared songs are what was asked for: they give a warning with their number.
+
+def audit(splits: Iterable[Split], clips: Mapping[str, Clip]) -> list[str]:
+    """Raises Leak, naming the pair, if two parts share what they may not (kept_apart); returns warnings.
+
+    What else is shared, such as songs where the split is not grouped by song, is what was asked for: a warning gives the number.
     """
     first: dict[tuple[str, str], tuple[str, str]] = {}
-    shared_songs, grouped_by = set(), ""
+    shared: dict[str, set[str]] = {}
+    grouped_by = ""
     for part in splits:
-        grouped_by = part.grouped_by
+        grouped_by, refused = part.grouped_by, kept_apart(part)
         for clip_id in part.clip_ids:
             if clip_id not in clips:
                 raise BadInput(
                     f"part {part.name!r} of the split names {clip_id}, which is no clip of this run; run 'svmbench curate'"
                 )
             clip = clips[clip_id]
-            marks = {"clip": clip_id, "post": clip_id.rpartition("-")[0], "file": clip.media, "song": clip.song_id}
+            marks = {"clip": clip_id, "post": clip_id.rpartition("-")[0], "media file": clip.media, "song": clip.song_id}
             for kind, value in marks.items():
                 where, other = first.setdefault((kind, value), (part.name, clip_id))
                 if where == part.name or not value:
                     continue
-                if kind != "song" or grouped_by == "song":
+                if kind in refused:
                     raise Leak(
                         f"the split leaks: {other} ({where}) and {clip_id} ({part.name}) have the same {kind}; "
                         "nothing was written, the split must be made anew"
                     )
-                shared_songs.add(value)
-    if not shared_songs:
-        return []
-    return [f"{len(shared_songs)} songs stand in several parts, because the split is grouped by {grouped_by}"]
+                shared.setdefault(kind, set()).add(value)
+    return [
+        f"{len(values)} {kind}s stand in several parts, because the split is grouped by {grouped_by}"
+        for kind, values in shared.items()
+    ]
 
 
 def part_names(splits: Iterable[Split]) -> dict[str, str]:

@@ -54,12 +54,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Material:
-    """What a run has to publish. clips: those in a part; by_part: our part name -> its clips in the split's order."""
+    """What a run has to publish. clips: those in a part; by_part: our part name -> its clips in the split's order.
+
+    split: its first part, which says what holds of all.
+    """
 
     clips: list[Clip]
     by_part: dict[str, list[Clip]]
     names: dict[str, str]
-    grouped_by: str
+    split: Split
     posts: dict[str, Post]
     drops: list[Drop]
     all_clips: list[Clip]
@@ -137,7 +140,7 @@ def _gather(recipe: Recipe, run: RunFolder) -> _Material:
     if len(chosen) < len(clips):
         warnings.append(f"{len(clips) - len(chosen)} clips stand in no part of the split and are left out")
     return _Material(
-        clips=chosen, by_part=by_part, names=published.part_names(splits), grouped_by=splits[0].grouped_by, posts=posts,
+        clips=chosen, by_part=by_part, names=published.part_names(splits), split=splits[0], posts=posts,
         drops=run.read(Drop, "drops"), all_clips=list(clips.values()), warnings=warnings,
     )  # fmt: skip
 
@@ -159,7 +162,7 @@ def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Pat
         map(post_of, material.all_clips), map(post_of, material.clips),
     )  # fmt: skip
     facts = card.Facts(
-        version=version, configs=configs, parts=parts, account=account, clips=material.clips, grouped_by=material.grouped_by,
+        version=version, configs=configs, parts=parts, account=account, clips=material.clips, split=material.split,
         filters=_filters(recipe, run), warnings=material.warnings,
     )  # fmt: skip
     cards = card.render(recipe, facts)
@@ -186,7 +189,7 @@ def _write_tables(
         found = [(clip, material.posts.get(clip.clip_id.rpartition("-")[0])) for clip in clips]
         tables = {
             "metadata": published.metadata(found, opaque, captions=captions),
-            "splits": published.split_rows(clips, material.grouped_by, opaque),
+            "splits": published.split_rows(clips, material.split.grouped_by, opaque),
         }
         for config, table in tables.items():
             rows[config][part] = published.write_rows(table, drafts[0] / config / f"{part}.parquet")

@@ -227,7 +227,7 @@ def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
 
 def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Stage) -> judge.Evidence:
     log = decisions.read(run.path)
-    stage.summary.notes += log.problems
+    stage.summary.notes += [f"line {p.line} of review/{decisions.FILE} was skipped: {p.why}" for p in log.problems]
     return judge.Evidence(
         candidates=sorted(candidates, key=lambda clip: clip.clip_id),
         pictures=lambda: {p.clip_id: p for p in run.read(ClipPicture, "pictures")},

@@ -21,7 +21,7 @@ from svmbench.media import ClipMedia
 
 DB_FLOOR = 1e-10  # power below which decibels stop, as in librosa
 BLOCK = 2000  # ours: frames that are transformed together; 64 s at 32 ms, so that most clips are one block
-FRAMES_CACHED = 64  # ours
+FRAMES_CACHED = 128  # ours
 LOUDEST = 1e6  # ours: a sample larger than this, full scale being 1, is no sound
 BANDS_TOGETHER = 16  # ours: mel bands that are summed up in one product, over no more bins than they reach
 

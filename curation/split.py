@@ -178,9 +178,9 @@ def remarks(
     known, keys, held = Known.of(duplicates, posts), kept_together(rule), {part.name: len(part.clip_ids) for part in parts}
     found = [*_shares_missed(held, clips, rule, known), *_unknown_authors(clips, keys, known)]
     shared = _shared(parts, clips, known)
-    open_kinds = [f"{shared[kind]} {kind}" for kind in KINDS if kind not in keys and shared[kind]]
+    open_kinds = [f"{shared[kind]} by {kind}" for kind in KINDS if kind not in keys and shared[kind]]
     if rule.rule == "as_published":
-        found.append(f"as published, so it may leak: {', '.join(open_kinds) or 'nothing known'} in several parts")
+        found.append(f"as published, so it may leak; in several parts: {', '.join(open_kinds) or 'nothing that is known'}")
     elif open_kinds:
         found.append(f"left out of split.keys, and in several parts: {', '.join(open_kinds)}")
     return found

@@ -68,6 +68,14 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> list[Row]:
     return rows
 
 
+def columns_of(text: str) -> dict[str, str]:
+    """'song=music_id,author=user' as {'song': 'music_id', 'author': 'user'}; BadInput where it is not like that."""
+    pairs = [piece.partition("=") for piece in text.split(",") if piece.strip()]
+    if not all(kind.strip() and column.strip() for kind, _, column in pairs):
+        raise BadInput(f"--columns {text!r}: write KIND=COLUMN, more of them separated by commas, such as song=music_id")
+    return {kind.strip(): column.strip() for kind, _, column in pairs}
+
+
 def _part_of(path: Path) -> str:
     """'test' for 'data/test-00000-of-00001.parquet' and for 'test/ids.csv'; '' where no word of the path names a part."""
     for piece in (path.stem, *reversed(path.parts[:-1])):

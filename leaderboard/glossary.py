@@ -28,6 +28,7 @@ CHECKS = {
     "collapse": "embeddings of different items hardly differ",
     "finite": "some inputs give embeddings that are not finite or not of unit length",
     "ties": "more than one query in a hundred has its right item tied with a wrong one, so the score says how ties were broken",
+    "split_leak": "some of the scored clips are of a song or a file that training saw, as in a split that follows a paper",
 }
 OTHER_CHECK = "an integrity check of this name failed for the row"
 FLAGS = {

@@ -60,8 +60,9 @@ class Probe:
     duration_s is the decoded length of the picture where it was decoded, and container_s what the container claims of it (None if
     it says nothing). width_px and height_px are as shown, after the rotation tag; rotation_deg is that tag, counter-clockwise,
     and mirrored whether the tag also mirrors. audio_s: decoded length of the sound. audio_offset_s: how much later than the first
-    picture the first sample comes, negative if earlier; None without sound. truncated: clearly less was decoded than claimed,
-    frames are missing in the middle, or something was corrupt.
+    picture the first sample comes, negative if earlier; None without sound. clipped_runs_per_s: how often the channel that is
+    clipped most stays at full scale (svmbench.clipped); None where no sound was decoded. truncated: clearly less was decoded
+    than claimed, frames are missing in the middle, or something was corrupt.
     """
 
     width_px: int
@@ -76,6 +77,7 @@ class Probe:
     truncated: bool
     mirrored: bool = False
     audio_offset_s: float | None = None
+    clipped_runs_per_s: float | None = None
 
 
 class ClipMedia:
@@ -199,5 +201,6 @@ def _probe(reader: Reader) -> Probe:
         rotation_deg=reader.rotation_deg,
         mirrored=reader.turn.mirrored,
         audio_offset_s=reader.audio_offset_s,
+        clipped_runs_per_s=reader.sound.clipped_runs_per_s,
         truncated=reader.truncated,
     )

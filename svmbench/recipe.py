@@ -90,6 +90,16 @@ class Duplicates(Section):
     quality_min: Annotated[int, Field(ge=0, le=100)] = 20
 
 
+class Beats(Section):
+    """How the statistics of beats in a segment become classes (svmbench.rhythm.Bins, with the sources): UT-CMVMR's numbers."""
+
+    count_classes: Annotated[int, Field(ge=2, le=1024)] = 18
+    strength_classes: Annotated[int, Field(ge=2, le=1024)] = 49
+    strength_step_db: Annotated[float, Field(ge=0.01, le=80)] = 1.0
+    interval_classes: Annotated[int, Field(ge=3, le=4097)] = 65
+    interval_max_s: Annotated[float, Field(ge=0.1, le=600)] = 4.0
+
+
 class Sound(Section):
     """What becomes of clips on which the rules of the sound do not decide, and of natural sound.
 
@@ -211,6 +221,7 @@ class Recipe(Section):
     duplicates: Duplicates = Duplicates()
     filters: dict[str, dict[str, Any]] = {}
     features: tuple[str, ...] = ()
+    beats: Beats = Beats()
     sound: Sound = Sound()
     songs: Songs = Songs()
     labels: Labels | None = None

@@ -114,7 +114,8 @@ class ClipPicture:
     """What one decoding told of a clip's picture beyond its measures; kept for every clip that could be decoded.
 
     border_kinds, border_confidences: of the left, top, right and bottom side (curation.border.Side). cut_times_s: the first frame
-    after each cut. hashes: 256-bit PDQ of frames inside the box at hash_times_s, 32 bytes each; hash_qualities in [0, 100].
+    after each cut. hashes: 256-bit PDQ of frames inside the box at hash_times_s, 32 bytes each; hash_qualities in [0, 100];
+    hash_layouts: a second hash of 32 bytes for frames that are all soft shades, none for the others (curation.hashes).
     """
 
     clip_id: str
@@ -125,6 +126,7 @@ class ClipPicture:
     hash_times_s: tuple[float, ...]
     hashes: tuple[bytes, ...]
     hash_qualities: tuple[int, ...]
+    hash_layouts: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +314,12 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 @lru_cache
+def _defaulted(cls: type) -> frozenset[str]:
+    missing = dataclasses.MISSING
+    return frozenset(f.name for f in dataclasses.fields(cls) if f.default is not missing or f.default_factory is not missing)
+
+
+@lru_cache
 def schema_of(cls: type) -> pa.Schema:
     """The Arrow schema of a record class, in field order."""
     hints = _hints(cls)
@@ -329,8 +337,10 @@ def from_table(cls: type[T], table: pa.Table) -> list[T]:
 
 
 def _record(cls: type[T], row: Mapping[str, Any]) -> T:
+    """A column that the table of an older run lacks takes the field's default, or None where it has none."""
     hints = _hints(typing.cast(Any, cls))
-    return cls(**{name: _value(hints[name], row.get(name)) for name in hints})
+    given = [name for name in hints if name in row or name not in _defaulted(typing.cast(Any, cls))]
+    return cls(**{name: _value(hints[name], row.get(name)) for name in given})
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from svmbench.clipped import Clipped
 from svmbench.growing import Growing
 
 SAMPLES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}  # FFmpeg's names, numpy's
@@ -24,14 +25,17 @@ class Sound:
 
     def __init__(self, max_s: float) -> None:
         self.max_s, self.rate, self.length, self.end_s = max_s, 0, 0, 0.0
+        self.clipped = Clipped()
         self.samples: Growing | None = None
         self.firsts: list[int] = []  # of each frame: its first sample
         self.starts_s: list[float] = []  # and when the whole sound would have begun, if it had no holes before
 
     def add(self, frame: Any) -> None:
-        mono = _mono(frame)
-        if not len(mono) or not frame.sample_rate:
+        channels = _channels(frame)
+        if not channels or not len(channels[0]) or not frame.sample_rate:
             return
+        self.clipped.add(channels, *_scale(channels[0].dtype))
+        mono = _mono(channels)
         self.rate = self.rate or frame.sample_rate
         self.samples = self.samples or Growing(int(self.max_s * self.rate) + self.rate, (), np.float32)
         mono = resampled(mono, frame.sample_rate, self.rate)
@@ -61,6 +65,11 @@ class Sound:
         """The time of the first sample; None where there is no sound."""
         return self.runs()[0][1] if self.length else None
 
+    @property
+    def clipped_runs_per_s(self) -> float | None:
+        """In the channel that is clipped most; None where there is no sound."""
+        return self.clipped.most * self.rate / self.length if self.length else None
+
     def laid_out(self, origin_s: float, length_s: float) -> tuple[int, np.ndarray]:
         """(rate, samples) from origin_s on, at most length_s, holes as silence, no padding at the end; only to be called once."""
         if self.samples is None:
@@ -81,20 +90,31 @@ class Sound:
         return rate, _finite(whole)
 
 
-def _mono(frame: Any) -> np.ndarray:
-    """The mean of the channels, float32; whole numbers scaled to [-1, 1]."""
+def _channels(frame: Any) -> list[np.ndarray]:
+    """The samples of each channel as they come."""
     kind, number = np.dtype(SAMPLES[frame.format.packed.name]), len(frame.layout.channels)
     if frame.format.is_planar:
-        channels = [np.frombuffer(plane, kind, frame.samples) for plane in frame.planes]
-    else:
-        packed = np.frombuffer(frame.planes[0], kind, frame.samples * number)
-        channels = [packed[i::number] for i in range(number)]
+        return [np.frombuffer(plane, kind, frame.samples) for plane in frame.planes]
+    packed = np.frombuffer(frame.planes[0], kind, frame.samples * number)
+    return [packed[i::number] for i in range(number)]
+
+
+def _scale(kind: np.dtype) -> tuple[int, float]:
+    """(value of silence, highest value above it): 8-bit samples are unsigned."""
+    middle = 128 if kind == np.uint8 else 0
+    return middle, 1.0 if kind.kind == "f" else float(np.iinfo(kind).max - middle)
+
+
+def _mono(channels: list[np.ndarray]) -> np.ndarray:
+    """The mean of the channels, float32; whole numbers scaled to [-1, 1]."""
+    kind, number = channels[0].dtype, len(channels)
     mono = channels[0].astype(np.float32)
     for channel in channels[1:]:
         mono += channel
-    if kind == np.uint8:
-        mono -= 128.0 * number
-    mono *= np.float32(1 / (number * (1 if kind.kind == "f" else 2.0 ** (8 * kind.itemsize - 1))))
+    middle, full = _scale(kind)
+    if middle:
+        mono -= middle * number
+    mono *= np.float32(1 / (number * (full if kind.kind == "f" else full + 1)))
     return mono
 
 

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from curation.clip_job import ask
 from svmbench import plugins
 from svmbench.errors import UnknownName
 from svmbench.media import Needs
@@ -23,6 +24,8 @@ KINDS = (
     "benchmarks.metrics",
     "benchmarks.checks",
 )
+
+OF_THE_SONG = ("song_posts", "shared_song_posts", "song_speech_share")  # what judge() may be shown beside measures
 
 
 def every(folder: str) -> list[ModuleType]:
@@ -67,8 +70,9 @@ def test_filters() -> None:
         assert isinstance(module.EVERY_CLIP, bool), module.__name__
         assert set(module.MEASURED_WITH) <= {field.name for field in dataclasses.fields(module.Settings)}, module.__name__
         settings = module.Settings()
+        assert set(getattr(module, "READS", ())) <= {*names, *OF_THE_SONG}, module.__name__
         for value in (None, 0.0, 1.0, 1e9):
-            verdict = module.judge(value, settings)
+            verdict = ask(module, settings, value, {})  # a filter that reads others must do without them
             assert isinstance(verdict, Verdict), module.__name__
             assert verdict.value == value, module.__name__
             assert verdict.keep or verdict.reason, module.__name__

@@ -18,13 +18,17 @@ from benchmarks.towers import Model
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a check may look at: a fitted model, the test part, its embeddings as they were scored (N, D), and the ranks."""
+    """What a check may look at: a fitted model, the test part, its embeddings as they were scored (N, D), and the ranks.
+
+    seen_share: share of the test clips whose song or media file stands in train or val as well.
+    """
 
     model: Model
     test: Pairs
     video_ND: npt.NDArray[np.float32]
     music_ND: npt.NDArray[np.float32]
     ranks: Mapping[str, Ranks]
+    seen_share: float = 0.0
 
 
 @dataclass(frozen=True)

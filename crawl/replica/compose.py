@@ -5,7 +5,8 @@ sections -> scene changes. Each post is drawn from default_rng([seed, index]), e
 
 Truth, one mapping a post (times in seconds from the start of the post; lengths in coded pixels; None where it does not apply):
     post_id, fate, kind            kind: 'music', 'voice_over' (over music), 'voice' (alone), 'ambience', 'mute', 'slideshow'
-    track_id, song                 song: number of the song, None without music
+    track_id, song                 song: number of the song, None without music; a song has one track id, but where own_sound
+    own_sound                      the song was uploaded anew, as an "original sound" with a track id of its own
     excerpt_start_s                where in the song the post begins
     tempo_bpm, mode, energy        of the song; energy in [0, 1]
     beats_s                        all beats; empty without music
@@ -32,9 +33,10 @@ from crawl.replica import invent, music, picture, sounds, staging, voice
 from crawl.replica.catalogue import FATES, Listing
 from crawl.replica.picture import Layout, Scene
 
-VERSION = 3  # of everything that is composed: a new one makes old catalogues be composed anew
+VERSION = 4  # of everything that is composed: a new one makes old catalogues be composed anew
 POSTS_A_SONG = 2.1
 SHARE_FAILING, SHARE_BELOW, SHARE_STILL, SHARE_REPEATED = 0.08, 0.20, 0.03, 0.05
+SHARE_OWN_SOUND = 0.08  # of the posts with a song
 KINDS = {"voice_over": 0.07, "voice": 0.02, "ambience": 0.06, "mute": 0.04}  # the rest is music
 BORDER_SHARES = {
     "letterbox": 0.12, "pillarbox": 0.05, "frame": 0.03, "grey": 0.04, "colour": 0.04, "one_sided": 0.05, "caption": 0.05,
@@ -89,7 +91,10 @@ def plan(seed: int, posts: int, words: tuple[str, ...], likes_min: int) -> list[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What was dealt to a post, so that the catalogue as a whole has its shares. again_of: index of an earlier post."""
+    """What was dealt to a post, so that the catalogue as a whole has its shares. again_of: index of an earlier post.
+
+    own_sound: its song has a track id of its own.
+    """
 
     fate: str
     kind: str
@@ -97,6 +102,7 @@ class Card:
     still: bool
     again_of: int | None
     song: int | None
+    own_sound: bool
     likes: int
 
 
@@ -112,6 +118,7 @@ def _deal(seed: int, posts: int, likes_min: int) -> list[Card]:
     sources = _repeats(rng, fates, kinds)
     heard = [i for i in range(posts) if kinds[i] in ("music", "voice_over") and i not in sources]
     songs = _songs(rng, heard, round((len(heard) + len(sources)) / POSTS_A_SONG))
+    own_sounds = _own_sounds(seed, [i for i in heard if i not in sources.values()])
     likes = _likes(rng, likes_min, [i for i in range(posts) if fates[i] == "ok" and i not in sources], posts)
     cards: list[Card] = []
     for i in range(posts):
@@ -120,7 +127,7 @@ def _deal(seed: int, posts: int, likes_min: int) -> list[Card]:
             Card(
                 fate=fates[i], kind=kinds[i] if of is None else kinds[of], border=borders[i],
                 still=bool(stills[i]) if of is None else cards[of].still, again_of=of,
-                song=songs.get(i if of is None else of), likes=likes[i],
+                song=songs.get(i if of is None else of), own_sound=i in own_sounds, likes=likes[i],
             )
         )  # fmt: skip
     return cards
@@ -147,6 +154,11 @@ def _songs(rng: np.random.Generator, heard: list[int], count: int) -> dict[int, 
     """Post -> song: each song is heard at least once, the others fall by chance."""
     numbers = [*range(count), *rng.integers(0, max(count, 1), len(heard) - count).tolist()]
     return dict(zip(rng.permutation(heard).tolist(), numbers, strict=True))
+
+
+def _own_sounds(seed: int, heard: list[int]) -> set[int]:
+    """The posts whose song has a track id of its own; none that is repeated, as a repeat keeps its track."""
+    return set(np.random.default_rng([seed, 5]).permutation(heard)[: round(SHARE_OWN_SOUND * len(heard))].tolist())
 
 
 def _likes(rng: np.random.Generator, likes_min: int, open_posts: list[int], posts: int) -> list[int]:
@@ -178,14 +190,18 @@ def _post(seed: int, index: int, card: Card, source: Plan | None, words: tuple[s
         width_px=layout.width_px,
         height_px=layout.height_px,
         **invent.about(rng, words, index),
-        **invent.track(
-            seed, index, card.song, content.duration_s if card.song is None else music.song(seed, card.song).duration_s
-        ),
+        **_track(seed, index, card, content),
     )
     return Plan(
         seed=seed, listing=listing, truth=_truth(seed, card, listing, content, layout, source), content=content, layout=layout,
         hz=int(rng.choice((44_100, 48_000))), channels=int(rng.choice((1, 2), p=(0.7, 0.3))), crf=30 if source else 25,
     )  # fmt: skip
+
+
+def _track(seed: int, index: int, card: Card, content: Content) -> dict[str, Any]:
+    if card.song is None or card.own_sound:
+        return invent.track(seed, index, None, content.duration_s)
+    return invent.track(seed, index, card.song, music.song(seed, card.song).duration_s)
 
 
 def _content(rng: np.random.Generator, seed: int, index: int, card: Card) -> Content:
@@ -224,6 +240,7 @@ def _truth(seed: int, card: Card, listing: Listing, content: Content, layout: La
         **head,
         "kind": content.kind,
         "song": content.song,
+        "own_sound": card.own_sound,
         "excerpt_start_s": content.excerpt_start_s if score else None,
         "tempo_bpm": score.tempo_bpm if score else None,
         "mode": score.mode if score else None,

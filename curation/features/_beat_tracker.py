@@ -1,16 +1,16 @@
-"""The beat tracker: onset strength, tempo, and the chain of beats, on numpy and scipy alone, so that no worker waits for a compiler.
+"""The beat tracker: onset strength, tempo, and the chain of beats, on numpy and scipy alone: no worker waits for a compiler.
 
 The dynamic programming of Ellis 2007 (Beat tracking by dynamic programming, Journal of New Music Research 36.1) with the onset
-strength, tempo estimate and constants of librosa 0.11's `beat_track`, which UT-CMVMR (arXiv 2309.09421) used; the tests demand the
-same beat frames. The frames are 32-bit where librosa's are partly 64-bit, so that two chains that are equally good up to one part
-in a million may come out differently: see docs/performance.md. `confidence` is ours; librosa has none.
+strength, tempo estimate and constants of librosa 0.11's `beat_track`, which UT-CMVMR (arXiv 2309.09421) used; the tests demand
+the same beat frames. The spectra have 32 bits where librosa's partly have 64, so that of two chains that are equally good to
+one part in a million the other may win: docs/performance.md says how often. The confidence is ours; librosa has none.
 
 Axes: T onset frames (32 ms each), L lags, M mel bands, G gaps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,23 +57,24 @@ def mean(rises_TM: np.ndarray) -> np.ndarray:
     return rises_TM.mean(axis=1)
 
 
-def track(wave: np.ndarray, hz: int, *, summary: Summary = median, trim: bool = False) -> Beats:
-    """The beats of a finite mono wave at 16 kHz (another rate is refused). trim: without the weak ones at either end."""
-    if hz != HZ:
-        raise ValueError(f"beats are tracked at {HZ} Hz, not at {hz}")
-    return track_power(power_blocks(wave, N_FFT, HOP), summary=summary, trim=trim)
+def track(wave: np.ndarray) -> Beats:
+    """The beats of a finite mono wave at 16 kHz."""
+    return track_power(power_blocks(wave, N_FFT, HOP))
 
 
-def track_power(blocks: Iterable[tuple[np.ndarray, slice]], *, summary: Summary = median, trim: bool = False) -> Beats:
+def track_power(blocks: Iterable[tuple[np.ndarray, slice]]) -> Beats:
     """`track` from the power that curation.spectra.power_blocks gives at N_FFT and HOP."""
-    mel_TM = _mel_db(blocks)
-    onset_T = _onsets(mel_TM, summary)
-    if not onset_T.any():
-        return Beats(tempo_bpm=0.0, times_s=np.zeros(0), strengths=np.zeros(0), confidence=0.0)
-    tempo_bpm = tempo(onset_T)
-    beats = beat_frames(onset_T, tempo_bpm, trim=trim)
-    loud_T = _onsets(np.maximum(mel_TM, mel_TM.max() - LOUD_DB), mean)
-    return Beats(tempo_bpm=tempo_bpm, times_s=beats / FRAMES_PER_S, strengths=onset_T[beats], confidence=pulse(loud_T))
+    return _tracked(_in_bands(blocks), median, trim=False)
+
+
+def track_each(waves: Sequence[np.ndarray], summary: Summary, *, trim: bool) -> list[Beats]:
+    """The beats of some short waves, each on its own; their bands are summed up together, which is faster.
+
+    summary: `median` or `mean` over the bands. trim: leave out the weak beats at either end.
+    """
+    power_TF = np.concatenate([power_TF for wave in waves for power_TF, _ in power_blocks(wave, N_FFT, HOP)])
+    ends = np.cumsum([1 + len(wave) // HOP for wave in waves])
+    return [_tracked(mel_TM, summary, trim=trim) for mel_TM in np.split(in_bands(power_TF, _bank()), ends[:-1])]
 
 
 def onset_strength(wave: np.ndarray, summary: Summary = median) -> np.ndarray:
@@ -81,19 +82,34 @@ def onset_strength(wave: np.ndarray, summary: Summary = median) -> np.ndarray:
 
     Shifted by half a window, so that an onset stands where it is heard and not where the window first touches it.
     """
-    return _onsets(_mel_db(power_blocks(wave, N_FFT, HOP)), summary)
+    return _onsets(decibels(_in_bands(power_blocks(wave, N_FFT, HOP))), summary)
 
 
-def _mel_db(blocks: Iterable[tuple[np.ndarray, slice]]) -> np.ndarray:
-    bank = mel_bank(HZ, N_FFT, NUM_BANDS)
-    return decibels(np.concatenate([in_bands(power_TF, bank) for power_TF, _ in blocks]))
+def _in_bands(blocks: Iterable[tuple[np.ndarray, slice]]) -> np.ndarray:
+    """(T, M): the power in the mel bands."""
+    return np.concatenate([in_bands(power_TF, _bank()) for power_TF, _ in blocks])
 
 
-def _onsets(mel_TM: np.ndarray, summary: Summary) -> np.ndarray:
-    onset_T = np.zeros(len(mel_TM), np.float32)
+def _bank() -> np.ndarray:
+    return mel_bank(HZ, N_FFT, NUM_BANDS)
+
+
+def _tracked(mel_TM: np.ndarray, summary: Summary, *, trim: bool) -> Beats:
+    db_TM = decibels(mel_TM)
+    onset_T = _onsets(db_TM, summary)
+    if not onset_T.any():
+        return Beats(tempo_bpm=0.0, times_s=np.zeros(0), strengths=np.zeros(0), confidence=0.0)
+    tempo_bpm = tempo(onset_T)
+    beats = beat_frames(onset_T, tempo_bpm, trim=trim)
+    loud_T = _onsets(np.maximum(db_TM, db_TM.max() - LOUD_DB), mean)
+    return Beats(tempo_bpm=tempo_bpm, times_s=beats / FRAMES_PER_S, strengths=onset_T[beats], confidence=pulse(loud_T))
+
+
+def _onsets(db_TM: np.ndarray, summary: Summary) -> np.ndarray:
+    onset_T = np.zeros(len(db_TM), np.float32)
     shift = 1 + N_FFT // (2 * HOP)
-    for start in range(0, max(0, len(mel_TM) - shift), BLOCK):
-        rises = np.diff(mel_TM[start : start + BLOCK + 1], axis=0)
+    for start in range(0, max(0, len(db_TM) - shift), BLOCK):
+        rises = np.diff(db_TM[start : start + BLOCK + 1], axis=0)
         part = onset_T[start + shift :][: len(rises)]
         part[:] = summary(np.maximum(0, rises, out=rises))[: len(part)]
     return onset_T
@@ -105,19 +121,18 @@ def tempo(onset_T: np.ndarray) -> float:
     The likelihood of a lag is the autocorrelation of 8 s around each frame, over its largest value, averaged over the frames. Its
     largest value is that at lag 0, the energy, and the average may as well be taken of the spectra.
     """
-    half = TEMPOGRAM_LEN // 2
-    frames_TN = framed(np.pad(onset_T, half, mode="linear_ramp", end_values=0), TEMPOGRAM_LEN, 1)[: len(onset_T)]
+    padded = np.pad(onset_T.astype(float), TEMPOGRAM_LEN // 2, mode="linear_ramp", end_values=0)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(TEMPOGRAM_LEN) / TEMPOGRAM_LEN)
+    energy_T = np.correlate(padded**2, window**2)[: len(onset_T)]
+    weight_T = 1 / np.where(energy_T < np.finfo(float).tiny, 1, energy_T) / len(onset_T)
+    frames_TN = framed(padded, TEMPOGRAM_LEN, 1)
     size = scipy.fft.next_fast_len(2 * TEMPOGRAM_LEN - 1, real=True)
-    sum_F = np.zeros(size // 2 + 1)
-    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(TEMPOGRAM_LEN) / TEMPOGRAM_LEN)).astype(np.float32)
+    power_F = np.zeros(size // 2 + 1)
     for start in range(0, len(onset_T), FRAMES_CACHED):
-        windowed_TN = frames_TN[start : start + FRAMES_CACHED] * window
-        energy_T = np.einsum("tn,tn->t", windowed_TN, windowed_TN)
-        spectra = scipy.fft.rfft(windowed_TN, n=size, axis=1)
-        power_TF = spectra.real**2
-        power_TF += spectra.imag**2
-        sum_F += (1 / np.where(energy_T < np.finfo(np.float32).tiny, 1, energy_T)) @ power_TF
-    likely_L = scipy.fft.irfft(sum_F / len(onset_T), n=size)[1:TEMPOGRAM_LEN]
+        weight = weight_T[start : start + FRAMES_CACHED]
+        spectra = scipy.fft.rfft(frames_TN[start : start + len(weight)] * window, n=size, axis=1).view(float)
+        power_F += (weight @ np.square(spectra, out=spectra)).reshape(-1, 2).sum(axis=1)  # real and imaginary parts alternate
+    likely_L = scipy.fft.irfft(power_F, n=size)[1:TEMPOGRAM_LEN]
     bpm_L = 60 * FRAMES_PER_S / np.arange(1, TEMPOGRAM_LEN)
     prior_L = np.where(bpm_L < MAX_BPM, -0.5 * np.log2(bpm_L / PRIOR_BPM) ** 2, -np.inf)
     return float(bpm_L[np.argmax(np.log1p(1e6 * likely_L) + prior_L)])

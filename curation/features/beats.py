@@ -1,9 +1,8 @@
 """Beats of the music, and five numbers on them for every four seconds.
 
-The whole clip is tracked once (`_beat_tracker`, after librosa 0.11) and the beats are then cut into segments of 4 s, UT-CMVMR's
-(arXiv 2309.09421). `beats_per_segment` tracks each segment on its own, as the authors' code does; on synthesised tracks with known
-beats the whole gave the exact count of beats two and a half times as often. The tracker finds beats in any sound, rain included,
-and it may lock to half or twice the tempo; `confidence` says how regular the onsets are.
+The whole clip is tracked once (_beat_tracker.py, after librosa 0.11) and the beats are then cut into segments of 4 s, those of
+UT-CMVMR (arXiv 2309.09421). `beats_per_segment` tracks each segment on its own, as the authors' code does. The tracker finds
+beats in any sound, rain included, and it may lock to half or twice the tempo; `confidence` says how regular the onsets are.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ def extract(clip: ClipMedia) -> Features:
 
 
 def row(beats: Beats, start_s: float, end_s: float) -> list[float]:
-    """count: beats in the segment. strength: mean onset strength on them, in dB. interval: mean seconds between them, 0 with fewer
-    than two. Then tempo and confidence.
+    """count: beats in the segment. strength: mean onset strength on them, in dB. interval: mean seconds between them, 0 with
+    fewer than two. Then tempo and confidence.
     """
     inside = (beats.times_s >= start_s) & (beats.times_s < end_s)
     times_s, strengths = beats.times_s[inside], beats.strengths[inside]

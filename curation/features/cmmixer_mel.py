@@ -1,8 +1,8 @@
 """Log-mel frames for CMMixer (M2M's paper, section 4.1), 128 bands every 10 ms.
 
-The paper states 16 kHz, a 25 ms Hann window and 10 ms; it cuts 2.6 s, 258 frames, from the middle of each of 8 parts. Those are rows
-of this table: a frame depends on its own 25 ms only. Ours, because the paper is silent: 128 bands, pre-emphasis, logarithm and
-normalisation as in the Audio Spectrogram Transformer, whose line AudioMAE and so CMMixer follows.
+The paper states 16 kHz, a 25 ms Hann window and 10 ms; it cuts 2.6 s, 258 frames, from the middle of each of 8 parts. Those are
+rows of this table: a frame depends on its own 25 ms only. Ours, because the paper is silent: 128 bands, pre-emphasis, logarithm
+and normalisation as in the Audio Spectrogram Transformer, whose line AudioMAE follows, which CMMixer names as its model.
 """
 
 from __future__ import annotations

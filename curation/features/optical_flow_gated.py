@@ -42,5 +42,5 @@ def unmoved(pairs: Frames, vectors: Vectors | None) -> np.ndarray:
 def extract(clip: ClipMedia) -> Features:
     """values_TD of shape (segments, 6)."""
     pairs = clip.frames(motion.PAIRS)
-    found = motion.pair_motions(pairs, dis_ultrafast(), unmoved(pairs, clip.vectors()))
+    found = motion.pair_motions(pairs, dis_ultrafast(), unmoved(pairs, clip.vectors()), small=True)
     return motion.by_segment(found, clip.duration_s)

@@ -35,8 +35,9 @@ READS = ("speech_share",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames. Clips with keep_share of such energy
-    are kept; those with less than min_share, and speech in at most speech_max of the time, are dropped; all else is for a person.
+    """A peak stands prominence_db above the median of its neighbourhood and lasts num_frames. Clips with keep_share of such
+    energy are kept; those with less than min_share, and speech in at most speech_max of the time, are dropped; all else is for a
+    person.
     """
 
     min_share: float = setting(0.10, low=0.0, high=1.0, source="ours, see docs/sound.md")

@@ -45,8 +45,8 @@ class Settings:
 
     probability: float = setting(0.5, low=0.0, high=1.0, source="silero-vad's default")
     review_share: float = setting(0.03, low=0.0, high=1.0, source="ours, see docs/sound.md")
-    max_share: float = setting(0.6, low=0.0, high=1.0, source="ours, see docs/sound.md")
-    held_max: float = setting(0.1, low=0.0, high=1.0, source="ours, see docs/sound.md")
+    max_share: float = setting(0.5, low=0.0, high=1.0, source="ours, see docs/sound.md")
+    held_max: float = setting(0.06, low=0.0, high=1.0, source="ours, see docs/sound.md")
     tonal_max: float = setting(0.75, low=0.0, high=1.0, source="ours, see docs/sound.md")
 
 

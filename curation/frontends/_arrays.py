@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 
 from curation.frontends import spec as specs
 from curation.frontends.spec import Spec
-from curation.spectra import in_bands
+from curation.spectra import in_bands, sizes_of, transformed
 
 log, where, stack = np.log, np.where, np.stack
 
@@ -16,17 +15,19 @@ def framed(wave_BN: np.ndarray, length: int, hop: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(wave_BN, length, axis=-1)[..., ::hop, :]
 
 
-def window(spec: Spec, _: np.ndarray) -> np.ndarray:
-    return specs.window(spec)
-
-
-def spectra(frames_BTN: np.ndarray) -> np.ndarray:
-    return scipy.fft.rfft(frames_BTN, specs.N_FFT)
+def sizes(frames_BTN: np.ndarray, spec: Spec) -> np.ndarray:
+    """(B, T, F) magnitudes or powers under the window."""
+    longer = np.zeros((*frames_BTN.shape[:-1], specs.N_FFT), np.float32)
+    np.multiply(frames_BTN, specs.window(spec), out=longer[..., : spec.length])
+    sizes_TF = sizes_of(transformed(longer.reshape(-1, specs.N_FFT)))
+    if spec.power == 2:
+        np.square(sizes_TF, out=sizes_TF)
+    return sizes_TF.reshape(*frames_BTN.shape[:-1], -1)
 
 
 def mel(sizes_BTF: np.ndarray, spec: Spec) -> np.ndarray:
-    flat = in_bands(sizes_BTF.reshape(-1, sizes_BTF.shape[-1]), specs.bank(spec))
-    return flat.reshape(*sizes_BTF.shape[:-1], spec.num_mels)
+    sums_TM = in_bands(sizes_BTF.reshape(-1, sizes_BTF.shape[-1]), specs.bank(spec))
+    return sums_TM.reshape(*sizes_BTF.shape[:-1], spec.num_mels)
 
 
 def filled(values: np.ndarray, number: int, axis: int) -> np.ndarray:

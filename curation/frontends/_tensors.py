@@ -16,16 +16,15 @@ def framed(wave_BN: torch.Tensor, length: int, hop: int) -> torch.Tensor:
     return wave_BN.unfold(-1, length, hop)
 
 
-def window(spec: Spec, like: torch.Tensor) -> torch.Tensor:
-    return _window(spec, like.device)
-
-
-def spectra(frames_BTN: torch.Tensor) -> torch.Tensor:
-    return torch.fft.rfft(frames_BTN, specs.N_FFT)
+def sizes(frames_BTN: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """(B, T, F) magnitudes or powers under the window."""
+    window_N, _ = _constants(spec, frames_BTN.device)
+    spectra_BTF = torch.fft.rfft(frames_BTN * window_N, specs.N_FFT)
+    return spectra_BTF.real**2 + spectra_BTF.imag**2 if spec.power == 2 else spectra_BTF.abs()
 
 
 def mel(sizes_BTF: torch.Tensor, spec: Spec) -> torch.Tensor:
-    return sizes_BTF @ _bank(spec, sizes_BTF.device)
+    return sizes_BTF @ _constants(spec, sizes_BTF.device)[1]
 
 
 def filled(values: torch.Tensor, number: int, axis: int) -> torch.Tensor:
@@ -36,10 +35,6 @@ def filled(values: torch.Tensor, number: int, axis: int) -> torch.Tensor:
 
 
 @lru_cache
-def _window(spec: Spec, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(specs.window(spec)).to(device)
-
-
-@lru_cache
-def _bank(spec: Spec, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(specs.bank(spec)).to(device)
+def _constants(spec: Spec, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """The window and the mel bank, on a device."""
+    return torch.from_numpy(specs.window(spec)).to(device), torch.from_numpy(specs.bank(spec)).to(device)

@@ -28,28 +28,22 @@ def ops(waves: Waves) -> ModuleType:
     return _tensors
 
 
-def cleaned(wave_BN: Waves) -> Waves:
-    """Samples that are no number or absurdly large set to 0: they carry no sound."""
-    return ops(wave_BN).where(abs(wave_BN) <= LOUDEST, wave_BN, 0.0)
-
-
 def log_mel(wave_BN: Waves, spec: Spec) -> Waves:
-    """(B, T, M) float32 of waves (B, N) at spec.hz, before cutting and normalisation. A wave shorter than a frame is filled up
-    with 0.
+    """(..., T, M) float32 of waves (..., N) at spec.hz, before cutting and normalisation.
+
+    Samples that are no number or absurdly large count as 0, and a wave shorter than a frame is filled up with 0.
     """
     to = ops(wave_BN)
-    wave_BN = cleaned(wave_BN)
+    wave_BN = to.where(abs(wave_BN) <= LOUDEST, wave_BN, 0.0)
     if wave_BN.shape[-1] < spec.length:
         wave_BN = to.filled(wave_BN, spec.length, -1)
     frames_BTN = _emphasised(wave_BN, spec) if spec.preemphasis else to.framed(wave_BN, spec.length, spec.hop)
-    spectra_BTF = to.spectra(frames_BTN * to.window(spec, wave_BN))
-    sizes_BTF = spectra_BTF.real**2 + spectra_BTF.imag**2 if spec.power == 2 else abs(spectra_BTF)
-    mel_BTM = to.mel(sizes_BTF, spec) + spec.offset
+    mel_BTM = to.mel(to.sizes(frames_BTN, spec), spec) + spec.offset
     return to.log(mel_BTM.clip(spec.floor) if spec.floor else mel_BTM)
 
 
 def _emphasised(wave_BN: Waves, spec: Spec) -> Waves:
-    """Frames (B, T, N) less their mean, then each sample less preemphasis times the one before, but for the first of a frame.
+    """Frames (..., T, N) less their mean, then each sample less preemphasis times the one before, but for the first of a frame.
 
     Kaldi does it frame by frame. Emphasis leaves 1 - preemphasis of a mean, so the wave is emphasised once and the rest of each
     frame's mean taken off after; the first sample does not matter, the window is 0 there. The wave's own mean goes first, for

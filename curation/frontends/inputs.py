@@ -1,7 +1,7 @@
 """What the networks read of a wave at 16 kHz, shaped as they read it. Arrays give arrays, tensors give tensors.
 
-VGGish's examples and UT-CMVMR's segments are filled up with silence where the wave is too short; elsewhere frames that are missing
-stand for 0 before normalisation.
+VGGish's examples and UT-CMVMR's segments are filled up with silence where the wave is too short; elsewhere frames that are
+missing stand for 0 before normalisation.
 
 Axes: B waves, N samples, E examples, S segments, W windows, T frames, M mel bands.
 """
@@ -63,8 +63,8 @@ def _spread(num_samples: int, size: int) -> list[int]:
 
 def _of_windows(wave_BN: Waves, spec: Spec, size: int, starts: list[int]) -> Waves:
     windows_BWN = ops(wave_BN).stack([wave_BN[:, start : start + size] for start in starts], 1)
-    mel_BTM = normalised(log_mel(windows_BWN.reshape(-1, size), spec), spec)
-    return mel_BTM.reshape(len(wave_BN), len(starts), *mel_BTM.shape[1:]).swapaxes(-1, -2)
+    mel_BWTM = normalised(log_mel(windows_BWN, spec), spec)
+    return mel_BWTM.swapaxes(-1, -2)
 
 
 def _at_least(wave_BN: Waves, size: int) -> Waves:

@@ -21,9 +21,9 @@ class Spec:
     """A log-mel front end. Frames are not centred, and a frame that the wave does not fill is left out (Kaldi: snip_edges).
 
     window: 'hann' is symmetric, 'hann_periodic' is not, 'povey' is Kaldi's hann ** .85. preemphasis: of the sample before, taken
-    off; with it goes Kaldi's removal of each frame's mean. power: 2, or 1 for magnitudes. The mel bands are triangles in HTK's mel
-    from low_hz to high_hz. The logarithm is that of mel + offset, at least floor. Then num_frames are cut or filled up with 0, if
-    it is not None, and (x - mean) / std is taken.
+    off; with it goes Kaldi's removal of each frame's mean. power: 2, or 1 for magnitudes. The mel bands are triangles in HTK's
+    mel from low_hz to high_hz. The logarithm is that of mel + offset, at least floor. Then num_frames are cut or filled up with
+    0, if it is not None, and (x - mean) / std is taken.
     """
 
     num_mels: int
@@ -49,11 +49,15 @@ class Spec:
 VGGISH = Spec(  # tensorflow/models, research/audioset/vggish: vggish_params.py; magnitudes, no floor
     num_mels=64, window="hann_periodic", preemphasis=0.0, power=1, low_hz=125.0, high_hz=7500.0, offset=0.01, floor=0.0
 )
-FBANK80 = Spec(num_mels=80, window="povey")  # UT-CMVMR, section 3.2: 80 bands at 16 kHz; the rest is Kaldi's default, the paper is silent
+FBANK80 = Spec(
+    num_mels=80, window="povey"
+)  # UT-CMVMR, section 3.2: 80 bands at 16 kHz; the rest is Kaldi's default, the paper is silent
 IMAGEBIND = Spec(num_mels=128, num_frames=204, mean=-4.268, std=9.138)  # facebookresearch/ImageBind, imagebind/data.py
 AST = Spec(num_mels=128, num_frames=1024, mean=-4.2677393, std=2 * 4.5689974)  # YuanGongND/ast; transformers' ASTFeatureExtractor
-CMMIXER = Spec(  # CMMixer, section 4.1: 16 kHz, 25 ms Hann, 10 ms. Ours: the bands, the logarithm and AST's normalisation, as AudioMAE
-    num_mels=128, num_frames=258, mean=AST.mean, std=AST.std
+CMMIXER = (
+    Spec(  # CMMixer, section 4.1: 16 kHz, 25 ms Hann, 10 ms. Ours: the bands, the logarithm and AST's normalisation, as AudioMAE
+        num_mels=128, num_frames=258, mean=AST.mean, std=AST.std
+    )
 )
 
 

@@ -17,7 +17,7 @@ def account(posts: Collection[str], looked: Collection[str], clips: Collection[s
     """The account of all posts; arguments are 'platform:post_id'.
 
     posts: fetched. looked: decoded, so that only the rules decide on them. A run without posts (imported features) has found what
-    became a clip. adds_up: found = clips + dropped + waiting over the rows of the tables, and nothing is in two of them.
+    became a clip. adds_up: found = clips + dropped + waiting, over the rows of the tables; each contradiction is one too many.
     """
     by_id = {drop.id: drop for drop in reversed(drops)}
     found = set(posts) | {drop.id for drop in drops if drop.stage in CRAWLED or not posts} | (set() if posts else set(clips))
@@ -32,7 +32,7 @@ def account(posts: Collection[str], looked: Collection[str], clips: Collection[s
         "clips": len(set(clips)),
         "dropped": len(drops),
         "waiting": len(waiting),
-        "adds_up": len(found) == len(set(clips)) + len(drops) + len(waiting) and not any(contradictions.values()),
+        "adds_up": len(found) == len(set(clips)) + len(drops) + len(waiting),
         "contradictions": contradictions,
         "stages": _stages(len(found), by_id.values(), Counter("judge" if p in looked else "curate" for p in waiting)),
         "reasons": _reasons(drops),

@@ -15,7 +15,8 @@ have it (an older run, or a step that was not taken). Nothing here names a post,
     words        [{word, posts, clips, hours}], of the searches by which posts are categorised
     borders      [{kind, clips, kept, sides: [{size, number}]}] over all decoded clips
     duplicates   {num_clusters, num_clips, dropped, sizes: [{size, number}], match_share: quantiles}
-    split        {rule, grouped_by, sha256, parts: [{name, clips, share, songs, hours}], in_no_part}
+    split        {rule, grouped_by, sha256, parts: [{name, clips, share, songs, hours}], in_no_part, audit: {leaks, line, remarks,
+                 kinds: [{kind, checked, why_not, known, shared, pairs, touched}]}}; see curation.audit
     errors       [{measure, error, clips}] of detectors, or None
     review       see curation.report.people, or None where nobody has reviewed
     quantiles    {min, q05, q25, median, q75, q95, max}, or {}
@@ -28,11 +29,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curation.audit import Audit, audit
 from curation.clip_job import post_key
 from curation.report import account, measures, people, together
 from curation.songs import post_of
 from svmbench import __version__
 from svmbench.errors import BadInput
+from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe
 from svmbench.records import Clip, Drop, Duplicate, Post, RuleVerdict, Song, Split
 from svmbench.store import RunFolder
@@ -49,6 +52,7 @@ def gather(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         raise BadInput(f"{run.path} has no posts yet, so there is nothing to report; run 'svmbench crawl' first")
     kept = {clip.clip_id for clip in clips}
     verdicts, sounds = run.read(RuleVerdict, "verdicts"), _column(run, "sounds", "errors")
+    splits = run.read(Split, "splits")
     return {
         "schema": SCHEMA,
         "run": _of_run(recipe, run),
@@ -61,10 +65,15 @@ def gather(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         "words": account.words(words, clips),
         "borders": together.borders(_column(run, "pictures", "border_kinds") or {}, kept),
         "duplicates": together.duplicates(run.read(Duplicate, "duplicates")),
-        "split": together.parts(run.read(Split, "splits"), clips),
+        "split": together.parts(splits, clips, _audited(run) if splits else None),
         "errors": measures.errors(sounds.values()) if sounds is not None else None,
         "review": people.review(run, verdicts),
     }
+
+
+def _audited(run: RunFolder) -> Audit:
+    with Fleet(local=True) as fleet:
+        return audit(run.path, fleet)
 
 
 def _of_run(recipe: Recipe, run: RunFolder) -> dict[str, Any]:

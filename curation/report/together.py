@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from curation.audit import Audit
 from curation.report.measures import quantiles
 from svmbench.records import Clip, Duplicate, Song, Split
 
@@ -66,8 +67,9 @@ def borders(kinds_of: Mapping[str, Sequence[str]], kept: Collection[str]) -> lis
     ]  # fmt: skip
 
 
-def parts(splits: Sequence[Split], clips: Sequence[Clip]) -> dict[str, Any]:
-    """The parts of the split; in_no_part: clips that are in none of them. Without a split, `parts` is empty and the rest None."""
+def parts(splits: Sequence[Split], clips: Sequence[Clip], found: Audit | None) -> dict[str, Any]:
+    """The parts of the split, and its audit without what the things are. in_no_part: clips that are in none of the parts. Without
+    a split, `parts` is empty and the rest None."""
     by_id = {clip.clip_id: clip for clip in clips}
     total = sum(len(part.clip_ids) for part in splits)
     rows = []
@@ -84,5 +86,12 @@ def parts(splits: Sequence[Split], clips: Sequence[Clip]) -> dict[str, Any]:
         "grouped_by": splits[0].grouped_by if splits else None,
         "sha256": splits[0].sha256 if splits else None,
         "parts": rows,
+        "audit": _audit(found) if found else None,
         "in_no_part": len(by_id.keys() - {clip_id for part in splits for clip_id in part.clip_ids}),
     }
+
+
+def _audit(found: Audit) -> dict[str, Any]:
+    kinds = found.as_json()["kinds"]
+    rows = [{"kind": name, **{key: value for key, value in kind.items() if key != "things"}} for name, kind in kinds.items()]
+    return {"leaks": found.leaks, "line": found.line(), "kinds": rows, "remarks": list(found.remarks)}

@@ -50,6 +50,9 @@ class Decision:
     undoes: str = ""
 
 
+Votes = Mapping[str, Mapping[str, Decision]]  # clip_id -> reviewer -> what the reviewer says of it
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A line that was skipped: its number in the file, from 1, and why."""
@@ -79,24 +82,63 @@ def new(clip_id: str, reviewer: str, verdict: str, **shown: Any) -> Decision:
 
 def read(folder: Path) -> Log:
     """The log of a run folder; empty where nobody has decided anything."""
-    path = place(folder)
-    return parse(path.read_bytes()) if path.is_file() else Log()
+    return Reading(folder).log()
 
 
 def parse(raw: bytes) -> Log:
     """Decisions from the bytes of a log."""
-    found: dict[str, Decision] = {}
-    problems = []
-    for number, line in enumerate(raw.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            decision = _decision(line)
-            if found.setdefault(decision.id, decision) != decision:
-                raise BadInput(f"another line has the id {decision.id} and says something else")
-        except BadInput as error:
-            problems.append(Problem(number, str(error)))
-    return Log(tuple(found.values()), tuple(problems))
+    return _Lines().plus(raw)
+
+
+class Reading:
+    """The log of a run folder, of which only what is new is read when it is asked for again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = place(folder)
+        self._lines, self._end = _Lines(), 0
+
+    def log(self) -> Log:
+        if not self.path.is_file():
+            return Log()
+        with open(self.path, "rb") as handle:
+            if handle.seek(0, os.SEEK_END) < self._end:  # another file by now
+                self._lines, self._end = _Lines(), 0
+            handle.seek(self._end)
+            raw = handle.read()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        self._lines.add(whole)
+        self._end += len(whole)
+        return self._lines.plus(raw[len(whole) :])
+
+
+class _Lines:
+    """What the lines so far have said."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Decision] = {}
+        self.problems: list[Problem] = []
+        self.num_lines = 0
+
+    def add(self, raw: bytes) -> None:
+        for line in raw.removesuffix(b"\n").split(b"\n") if raw else ():
+            self.num_lines += 1
+            if not line.strip():
+                continue
+            try:
+                decision = _decision(line)
+                if self.found.setdefault(decision.id, decision) != decision:
+                    raise BadInput(f"another line has the id {decision.id} and says something else")
+            except BadInput as error:
+                self.problems.append(Problem(self.num_lines, str(error)))
+
+    def plus(self, raw: bytes) -> Log:
+        """The log with these further lines, which are not remembered."""
+        lines = self
+        if raw:
+            lines = _Lines()
+            lines.found, lines.problems, lines.num_lines = dict(self.found), list(self.problems), self.num_lines
+            lines.add(raw)
+        return Log(tuple(lines.found.values()), tuple(lines.problems))
 
 
 def _decision(line: bytes) -> Decision:
@@ -164,7 +206,7 @@ def append(folder: Path, decisions: Iterable[Decision]) -> None:
         sync_folder(path.parent)
 
 
-def standing(log: Log) -> dict[str, dict[str, Decision]]:
+def standing(log: Log) -> Votes:
     """clip_id -> reviewer -> the latest decision that the reviewer has not taken back."""
     undone = {(d.reviewer, d.undoes) for d in log.decisions if d.verdict == UNDO}
     found: dict[str, dict[str, Decision]] = defaultdict(dict)

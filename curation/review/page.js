@@ -293,7 +293,7 @@
     const parts = [make("p", {}, [told, num_clips > 1 ? how : "", match_score === null ? "" : `match ${number(match_score)}`].filter(Boolean).join(", "))];
     if (member) {
       const node = make("video", { id: "other", preload: "metadata", playsInline: true, muted, src: `${address(member.clip_id)}#t=${member.start_s},${member.end_s}` });
-      node.addEventListener("ended", () => pauseOther());
+      node.addEventListener("pause", () => { if (other === node) pauseOther(); });  // at the end of its stretch
       const button = make("button", { type: "button", id: "play-other" }, "Play it ", make("kbd", {}, "G"));
       button.addEventListener("click", () => { toggleOther(); });
       parts.push(make("div", { className: "other" }, node, make("div", {}, make("p", { className: "caption small" }, make("bdi", {}, member.caption || member.clip_id)), button)));

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from curation.review.decisions import DROP, KEEP, UNSURE, Decision, Log, disputed, standing
+from curation.review.decisions import DROP, KEEP, UNSURE, Decision, Votes, winner
 
 REVIEW = "review"
 
@@ -74,15 +74,16 @@ def _mixed(open_ids: list[str], blind: list[str], seed: int) -> list[str]:
     return [name for _, _, name in sorted(keyed)]
 
 
-def turn(made: Plan, log: Log, reviewer: str, share_second: float, seed: int) -> Turn:
+def turn(made: Plan, votes: Votes, reviewer: str, share_second: float, seed: int) -> Turn:
     """share_second: of what others have decided, the share that this reviewer decides again without knowing of it."""
-    votes = standing(log)
-    third = {i for i in disputed(log) if reviewer not in votes[i]} & set(made.order)
+    told = {clip_id: by_reviewer for clip_id in made.order if (by_reviewer := votes.get(clip_id))}
+    several = {i: by_reviewer for i, by_reviewer in told.items() if len(by_reviewer) > 1 and reviewer not in by_reviewer}
+    third = {i for i, by_reviewer in several.items() if winner(by_reviewer.values()) is None}
     waiting: list[list[str]] = [[], []]
     done = [0, 0]
     for place, clip_id in enumerate(made.order):
         which = int(place >= made.num_required)
-        by_reviewer = votes.get(clip_id, {})
+        by_reviewer = told.get(clip_id, {})
         if reviewer in by_reviewer:
             done[which] += 1
         elif clip_id not in third and not _is_left_to_others(clip_id, by_reviewer.values(), share_second, seed):

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -80,6 +81,7 @@ class Page:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
         self._thread.join()
 
     def __enter__(self) -> Page:
@@ -104,7 +106,22 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, session: Session) -> None:
         self.session, self.token = session, secrets.token_urlsafe(24)
         super().__init__((HOST, port), _Handler)
+        self.open: set[Any] = set()
         self.hosts = tuple(f"{name}:{self.server_address[1]}" for name in (HOST, "localhost"))
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Ends the connections that browsers keep open: a page of a server that was closed must not be served on."""
+        for request in list(self.open):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of a film is no error; anything else is, and is shown."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from curation import judge
 from curation.review import decisions, queue
 from curation.review.agreement import summary
-from curation.review.decisions import DROP, REASONS, UNDO, VERDICTS, Decision, Log, checked_name
+from curation.review.decisions import DROP, REASONS, UNDO, VERDICTS, Decision, Log, Reading, Votes, checked_name
 from curation.review.items import Items, changed, item_hash
 from svmbench.errors import BadInput
 from svmbench.recipe import Recipe
@@ -28,7 +29,8 @@ class Session:
         told = {clip_id: verdict.verdict for clip_id, verdict in self.items.verdicts.items()}
         self.plan = queue.plan(told, self.items.distances(), _share("blind", blind), seed)
         self._lock = threading.Lock()
-        self._size, self._log = -1, Log()
+        self._reading, self._log = Reading(run.path), Log()
+        self._votes: Votes = {}
 
     def state(self, *, rest: bool = False, front: str = "") -> dict[str, Any]:
         """The clip to decide on, the one after it, and how far the work is. front: this clip first, if it is still to do."""
@@ -96,11 +98,13 @@ class Session:
         }  # fmt: skip
 
     def _turn(self) -> queue.Turn:
-        return queue.turn(self.plan, self._read(), self.reviewer, self.second, self.seed)
+        return queue.turn(self.plan, self._said(), self.reviewer, self.second, self.seed)
 
     def _latest(self) -> Decision | None:
-        mine = [by[self.reviewer] for by in decisions.standing(self._read()).values() if self.reviewer in by]
-        return max((d for d in mine if d.clip_id in self.items.verdicts), key=lambda d: d.at, default=None)
+        mine = [by[self.reviewer] for by in self._said().values() if self.reviewer in by]
+        return max(
+            (d for d in mine if d.clip_id in self.items.verdicts), key=lambda d: datetime.fromisoformat(d.at), default=None
+        )
 
     def _append(self, clip_id: str, verdict: str, reason: str, undoes: str = "") -> None:
         decisions.append(self.run.path, [decisions.new(
@@ -108,13 +112,16 @@ class Session:
             item_hash=item_hash(self.items.clips[clip_id]), filter_version=self.version, undoes=undoes,
         )])  # fmt: skip
 
+    def _said(self) -> Votes:
+        self._read()
+        return self._votes
+
     def _read(self) -> Log:
         """The log; other reviewers may add to it at the same time."""
-        path = decisions.place(self.run.path)
-        size = path.stat().st_size if path.is_file() else 0
-        if size != self._size:
-            self._size, self._log = size, decisions.read(self.run.path)
-        return self._log
+        log = self._reading.log()
+        if log != self._log:
+            self._log, self._votes = log, decisions.standing(log)
+        return log
 
 
 def version(recipe: Recipe) -> str:

@@ -108,11 +108,18 @@ class Unnormalised(Honest):
         return x @ self.video
 
 
+class HasSeenTheSongs(Honest):
+    """Fitted on a split in which one test clip in fifty is of a song that is in train."""
+
+    seen_share = 0.02
+
+
 def evidence(model: Any) -> Evidence:
     random = torch.Generator().manual_seed(1)
     test = Pairs(torch.randn(NUM, 12, generator=random), torch.randn(NUM, 10, generator=random), torch.arange(NUM))
     video, music = embed(model, test)
-    return Evidence(model, test, video, music, retrieve(video, music, np.arange(NUM)))
+    seen_share = getattr(model, "seen_share", 0.0)
+    return Evidence(model, test, video, music, retrieve(video, music, np.arange(NUM)), seen_share)
 
 
 @pytest.mark.parametrize("check", plugins.names("benchmarks.checks"))
@@ -130,6 +137,7 @@ CHEATS: list[tuple[str, type]] = [
     ("ties", Constant), ("ties", Coarse),
     ("collapse", Constant), ("collapse", OneLine),
     ("finite", DividesByNorm), ("finite", Unnormalised),
+    ("split_leak", HasSeenTheSongs),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import fold_parts, make_pack, pairs, pooled, split_parts, tasks
+from benchmarks.data import fold_parts, make_pack, pairs, pooled, seen_share, split_parts, tasks
 from svmbench.errors import BadInput, Leak
 from svmbench.records import M2V, V2M, Box, Clip, Features, Split, features_table, to_table
 from svmbench.store import RunFolder
@@ -129,6 +129,16 @@ def test_a_song_in_two_parts_is_a_leak(tmp_path: Path) -> None:
     parts = (Split(name="train", clip_ids=("a", "c"), grouped_by="x"), Split(name="test", clip_ids=("b", "d"), grouped_by="x"))
     with pytest.raises(Leak, match="song s1 stands in both 'train' and 'test'"):
         make_pack(small_run(tmp_path, splits=parts))
+
+
+def test_a_split_as_published_may_leak_and_tells_how_much(tmp_path: Path) -> None:
+    train = Split(name="train", clip_ids=("a", "c"), grouped_by="none", rule="as_published")
+    test = Split(name="test", clip_ids=("b", "d"), grouped_by="none", rule="as_published")
+    pack = make_pack(small_run(tmp_path, splits=(train, test)))
+    assert seen_share(pack, split_parts(pack)) == 0.5  # b's song is a's
+    nothing = np.empty(0, np.int64)
+    assert seen_share(pack, {"train": np.array([2]), "val": nothing, "test": np.array([0, 1, 3])}) == 0
+    assert seen_share(pack, {"train": nothing, "val": np.array([1, 2]), "test": np.array([0, 3])}) == 0.5
 
 
 def test_a_feature_that_is_not_finite_is_named(tmp_path: Path) -> None:

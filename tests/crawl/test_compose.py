@@ -97,14 +97,27 @@ def test_likes_straddle_the_threshold(plans):
 
 def test_songs_are_reused_with_an_own_excerpt_each(plans):
     heard = [p for p in plans if p.truth.get("song") is not None]
-    tracks = Counter(p.listing.track_id for p in heard)
-    assert len(tracks) == len({p.truth["song"] for p in heard})
-    assert 2.0 <= len(heard) / len(tracks) <= 2.25
+    shared = [p for p in heard if not p.truth["own_sound"]]
+    assert len({p.listing.track_id for p in shared}) == len({(p.listing.track_id, p.truth["song"]) for p in shared})
+    assert len({p.listing.track_id for p in shared}) == len({p.truth["song"] for p in shared})
+    assert 2.0 <= len(heard) / len({p.truth["song"] for p in heard}) <= 2.25
     originals = {(p.truth["song"], p.truth["excerpt_start_s"]) for p in heard if not p.truth["duplicate_of"]}
     assert len(originals) == sum(not p.truth["duplicate_of"] for p in heard)
     own = [p.listing for p in plans if p.content.song is None]
     assert all(post.track_original for post in own)
     assert len({post.track_id for post in own}) == len(own)
+
+
+def test_some_songs_are_uploaded_anew_as_an_original_sound(plans):
+    heard = [p for p in plans if p.truth.get("song") is not None]
+    own = [p for p in heard if p.truth["own_sound"]]
+    assert 0.05 <= len(own) / len(heard) <= 0.11
+    tracks = Counter(p.listing.track_id for p in plans)
+    assert all(p.listing.track_original and tracks[p.listing.track_id] == 1 for p in own)
+    assert not any(p.listing.track_original for p in heard if not p.truth["own_sound"])
+    songs = {p.truth["song"] for p in heard if not p.truth["own_sound"]}
+    assert any(p.truth["song"] in songs for p in own)
+    assert not any(p.truth["duplicate_of"] for p in own)
 
 
 def test_ids_are_unique_and_every_word_finds_posts(plans):

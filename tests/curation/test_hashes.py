@@ -43,22 +43,22 @@ def test_hash_and_quality_are_those_of_pdqhash(name: str, size: tuple[int, int])
     picture = photograph(name, size)
     bits, quality = pdqhash.compute(np.stack([picture] * 3, axis=-1))
     points = hashes.tent(picture[None])
-    ours = np.unpackbits(hashes.pdq(points)[0])
+    ours = np.unpackbits(hashes.pdq(hashes.spectrum(points))[0])
     assert (ours != bits).sum() <= 2  # rounding of frequencies that are the median
     assert hashes.quality(points)[0] == pytest.approx(quality, abs=1)
 
 
 def test_noise_too() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 160, 284)).astype(np.uint8)
-    ours = hashes.pdq(hashes.tent(noise))
+    ours = hashes.pdq(hashes.spectrum(hashes.tent(noise)))
     theirs = np.stack([np.packbits(pdqhash.compute(np.stack([n] * 3, axis=-1))[0].astype(np.uint8)) for n in noise])
     assert np.unpackbits(ours ^ theirs, axis=1).sum(axis=1).max() <= 2
 
 
 def test_many_frames_are_hashed_as_one_by_one() -> None:
     frames = np.stack([np.roll(photograph("coffee"), shift, axis=1) for shift in range(hashes.CHUNK + 9)])
-    times, found, qualities = hashes.of(clip_of(frames))
-    assert len(times) == len(found) == len(qualities) == len(frames)
+    times, found, qualities, layouts = hashes.of(clip_of(frames))
+    assert len(times) == len(found) == len(qualities) == len(layouts) == len(frames)
     assert times[:3] == (0.0, 0.25, 0.5)
     assert {len(h) for h in found} == {32}
     for i in (0, hashes.CHUNK - 1, hashes.CHUNK, len(frames) - 1):
@@ -77,7 +77,7 @@ def test_only_what_is_inside_the_box_counts() -> None:
 def test_a_dark_picture_keeps_its_hash_and_its_quality() -> None:
     bright = photograph("chelsea")
     dark = (16 + bright * 0.08).astype(np.uint8)
-    (one, two), qualities = hashes.of(clip_of(np.stack([bright, dark])))[1:]
+    (one, two), qualities = hashes.of(clip_of(np.stack([bright, dark])))[1:3]
     assert bands.distance(bands.words([one]), bands.words([two]))[0] <= 31
     assert min(qualities) >= 50
     assert hashes.quality(hashes.tent(dark[None]))[0] < 20  # PDQ's own
@@ -92,7 +92,7 @@ def test_black_has_no_quality_even_with_noise(noise: int) -> None:
 
 @pytest.mark.parametrize("shape", [(0, 90, 160), (2, 90, 4), (2, 1, 1)])
 def test_nothing_to_hash(shape: tuple[int, int, int]) -> None:
-    assert hashes.of(clip_of(np.zeros(shape, np.uint8))) == ((), (), ())
+    assert hashes.of(clip_of(np.zeros(shape, np.uint8))) == ((), (), (), ())
 
 
 def test_a_decoded_film(tmp_path: Path, film: Callable[..., Path]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from curation import judge as judging
 from curation import run as stage_run
+from curation.review import decisions
 from curation.run import rejudge
 from svmbench import plugins
 from svmbench.errors import BadInput, BadSettings
@@ -21,7 +22,7 @@ from svmbench.records import Box, Clip, ClipPicture, Drop, Features, Post, featu
 from svmbench.store import RunFolder
 
 FILTERS = {"silence": {}, "speech": {}, "still": {"max_share": 0.5}}
-MEASURED = {"silent_share": 0.0, "speech_share": 0.0, "tonal_share": 0.1, "still_share": 0.2, "fps": 30.0, "truncated": 0.0, "container_s": 9.0}
+MEASURED = {"silent_share": 0.0, "speech_share": 0.0, "tonal_share": 0.01, "held_share": 0.0, "still_share": 0.2, "fps": 30.0, "truncated": 0.0, "container_s": 9.0}
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -244,3 +245,17 @@ def test_the_order_of_the_candidates_does_not_matter(tmp_path: Path) -> None:
     for folder in (run, turned):
         go(recipe(), folder)
     assert _bytes(run) == _bytes(turned)
+
+
+def test_what_a_person_decided_is_replayed_and_a_line_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", recipe(), candidates())
+    shown = {"reason": "voice_over", "blind": False, "item_hash": "a", "filter_version": "b"}
+    decisions.append(run.path, [decisions.new("tiktok-0-0", "ann", "drop", **shown)])
+    with open(decisions.place(run.path), "a") as log:
+        log.write("{torn\n")
+    decisions.append(run.path, [decisions.new("tiktok-5-0", "ann", "keep", **{**shown, "reason": ""})])
+    _, account = go(recipe(), run)
+    assert verdicts(run)["0"] == ("rule", "review_voice_over")
+    assert verdicts(run)["5"] == ("", "kept")
+    (note,) = account["judge"].notes
+    assert "line 2 of review/decisions.jsonl was skipped: it is not JSON" in note

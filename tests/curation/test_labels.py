@@ -103,7 +103,7 @@ def test_a_post_with_several_clips_counts_once() -> None:
 
 def test_composed_posts_get_their_themes_as_labels() -> None:
     posts: list[Post] = []
-    for plan in compose.plan(2026, 400, ("travel", "dance", "food", "night", "nature"), 10_001):
+    for plan in compose.plan(2026, 200, ("travel", "dance", "food", "night", "nature"), 10_001):
         listing = plan.listing
         posts.append(post(len(posts), *listing.hashtags, track=listing.track_id))
     rows = unified(map(clip, posts), posts, Labels(songs_min=5))

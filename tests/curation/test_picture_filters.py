@@ -42,7 +42,8 @@ from svmbench.settings import build
 
 Film = Callable[..., Path]
 FILTERS = {name: plugins.load("curation.filters", name) for name in plugins.names("curation.filters")}
-OF_THE_PICTURE = {name: module for name, module in FILTERS.items() if module.EVERY_CLIP}
+OF_THE_SOUND = ("ambience", "clipping", "held_pitch", "loudness", "silence", "speech")
+OF_THE_PICTURE = {name: module for name, module in FILTERS.items() if name not in OF_THE_SOUND}
 NEEDS = media.union(module.NEEDS for module in FILTERS.values())
 
 

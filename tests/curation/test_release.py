@@ -239,7 +239,7 @@ def test_captions_only_on_request_and_without_mentions_and_links(run, tmp_path):
     ("change", "kind"),
     [
         ({"song_id": "tiktok:770"}, "song"),
-        ({"media": f"{0:064x}"}, "file"),
+        ({"media": f"{0:064x}"}, "media file"),
     ],
 )
 def test_a_leaky_split_is_refused_and_names_the_pair(tmp_path, change, kind):
@@ -278,6 +278,44 @@ def test_songs_that_a_split_by_post_shares_are_warned_of(tmp_path):
     found = write_release(RECIPE, make_run(tmp_path / "run", splits=splits), tmp_path / "out")
     assert "6 songs stand in several parts" in found.warnings[0]
     assert "6 songs stand in several parts" in (found.folder / "README.md").read_text()
+
+
+def test_a_split_as_published_may_leak_and_the_card_says_so(tmp_path):
+    clips = [replace(clip(number), media=f"{number // 2:064x}") for number in range(12)]
+    ids = [one.clip_id for one in clips]
+    splits = [
+        Split(name=name, clip_ids=tuple(ids[i::2]), grouped_by="none", rule="as_published", sha256="5" * 64)
+        for i, name in enumerate(("train", "test"))
+    ]
+    found = write_release(RECIPE, make_run(tmp_path / "run", clips=clips, splits=splits), tmp_path / "out")
+    card = (found.folder / "README.md").read_text()
+    for line in (
+        "Grouped by none. It was checked that no clip stands in two parts. The split is made as the paper made it",
+        f"The sha256 of the run's split is `{'5' * 64}`.",
+        "- Mind: 6 songs stand in several parts",
+        "- Mind: 6 media files stand in several parts",
+    ):
+        assert line in card
+    strict = [replace(part, rule="strict", grouped_by="song+near-duplicate+post+media+author") for part in splits]
+    with pytest.raises(Leak, match="same media file"):
+        write_release(RECIPE, make_run(tmp_path / "strict", clips=clips, splits=strict), tmp_path / "out")
+
+
+def test_a_strict_split_names_what_it_keeps_apart(tmp_path):
+    ids = [clip(number).clip_id for number in range(12)]
+    grouped_by = "song+near-duplicate+post+media+author"
+    splits = [
+        Split(name="train", clip_ids=tuple(ids[:6]), grouped_by=grouped_by, rule="strict"),
+        Split(name="test", clip_ids=tuple(ids[6:]), grouped_by=grouped_by, rule="strict"),
+    ]
+    card = (write_release(RECIPE, make_run(tmp_path / "run", splits=splits), tmp_path / "out").folder / "README.md").read_text()
+    assert (
+        "Grouped by song, near-duplicate, post, media, author. It was checked that no clip, no post, no media file and no song"
+        in card
+    )
+    crossed = [replace(splits[0], clip_ids=tuple(ids[::2])), replace(splits[1], clip_ids=tuple(ids[1::2]))]
+    with pytest.raises(Leak, match="same song"):
+        write_release(RECIPE, make_run(tmp_path / "crossed", splits=crossed), tmp_path / "out")
 
 
 def test_imported_clips_have_no_media_and_are_no_leak(tmp_path):

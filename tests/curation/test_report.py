@@ -35,7 +35,7 @@ def a_post(number: int, *words: str) -> Post:
 
 def a_clip(number: int, song: str, *, length_s: float = 10.0, **taken: float | None) -> Clip:
     return Clip(
-        clip_id=f"tiktok-77000{number}-0", post_id=f"77000{number}", song_id=song, start_s=0.0, end_s=length_s, fps=30.0,
+        clip_id=f"tiktok-77000{number}-0", post_id=f"77000{number}", song_id=song, start_s=2.0, end_s=2.0 + length_s, fps=30.0,
         width_px=180, height_px=320, box=Box(left_px=0, top_px=40, width_px=180, height_px=240), media="ab",
         measures={"duration_s": length_s, **taken},
     )  # fmt: skip
@@ -73,6 +73,7 @@ def run(tmp_path: Path) -> RunFolder:
     """Thirteen posts: two refused by the search, one not fetched, one not decoded, one still waiting; of eight candidates one is
     silent, one a copy, one awaits review, five are clips."""
     run = RunFolder.create(tmp_path / "made")
+    run.write_settings({"recipe": a_recipe().model_dump(mode="json")})
     run.write_settings({"history": [{"at": "2026-01-02T03:04:05Z", "command": "publish --repo acct/private", "commit": "abc"}]})
     crawled = [a_drop(0, "search", "too_few_likes"), a_drop(1, "search", "too_few_likes"), a_drop(2, "fetch", "gone", "failure")]
     posts = [a_post(n, "dance", "food") if n == 3 else a_post(n, EVIL if n == 4 else "dance") for n in range(3, 13)]
@@ -102,12 +103,16 @@ def run(tmp_path: Path) -> RunFolder:
         RuleVerdict(clip_id=name(n), verdict=verdict, filter=by, reason=why, value=None)
         for n in range(3, 11) for verdict, by, why in [says.get(n, ("keep", "", ""))]
     ]  # fmt: skip
-    sources = {3: "platform", 4: "platform", 5: "fingerprint", 6: "platform", 7: "alone"}
-    songs = [Song(clip_id=name(n), song_id="x", source=s, match_score=0.8 if n == 5 else None) for n, s in sources.items()]
+    songs = [
+        Song(clip_id=c.clip_id, song_id=c.song_id, source=source, match_score=0.8 if source == "fingerprint" else None)
+        for c, source in zip(
+            CANDIDATES, ("platform", "platform", "fingerprint", "platform", "alone", *["platform"] * 3), strict=True
+        )
+    ]
     copies = [Duplicate(clip_id=name(n), cluster=name(6), kept=n == 6, match_share=0.75) for n in (6, 9)]
     write(run, "judge", clips=CANDIDATES[:5], drops=judged, verdicts=rules, songs=songs, duplicates=copies)
     parts = [Split(name=part, clip_ids=tuple(map(name, ids)), grouped_by="song+post", rule="strict", sha256="c0ffee" * 10)
-             for part, ids in (("train", (3, 4, 5)), ("test", (6,)))]  # fmt: skip
+             for part, ids in (("train", (3, 4)), ("test", (5, 6)))]  # fmt: skip
     write(run, "split", splits=parts)
     return run
 
@@ -181,11 +186,21 @@ def test_songs_words_borders_copies_durations_and_the_split(run: RunFolder) -> N
     assert found["durations"]["hours"] == pytest.approx(180 / 3600)
     split = found["split"]
     assert [(p["name"], p["clips"], p["songs"], p["share"]) for p in split["parts"]] == [
-        ("train", 3, 1, 0.75),
-        ("test", 1, 1, 0.25),
+        ("train", 2, 1, 0.5),
+        ("test", 2, 2, 0.5),
     ]
+    assert [p["hours"] for p in split["parts"]] == pytest.approx([30 / 3600, 70 / 3600])
     assert (split["in_no_part"], split["rule"], split["sha256"]) == (1, "strict", "c0ffee" * 10)
     assert found["errors"] == [{"measure": "speech_share", "error": "RuntimeError", "clips": 1}]
+
+
+def test_a_leak_is_told_without_saying_what_leaks(run: RunFolder, tmp_path: Path) -> None:
+    audit = numbers.gather(a_recipe(), run)["split"]["audit"]
+    shared = {kind["kind"]: kind["shared"] for kind in audit["kinds"] if kind["checked"]}
+    assert shared == {"clip": 0, "song": 1, "near-duplicate": 0, "author": 1, "post": 0, "media": 1}
+    assert audit["leaks"]
+    page = report.build(a_recipe(), run, tmp_path).read_text()
+    assert "Audit: in several parts: 1 by song, 1 by author, 1 by media; not checked: fingerprint." in page
 
 
 def test_verdicts_of_the_rules_beside_what_was_kept(run: RunFolder) -> None:
@@ -289,6 +304,7 @@ def test_any_run_has_a_report(
     tmp_path: Path, fill: Callable[[RunFolder], None], account: tuple[int, int, int, int], says: str
 ) -> None:
     run = RunFolder.create(tmp_path / "run")
+    run.write_settings({"recipe": a_recipe().model_dump(mode="json")})
     fill(run)
     path = report.build(a_recipe(), run, tmp_path / "out")
     found = json.loads(path.with_suffix(".json").read_text())["account"]

@@ -132,9 +132,15 @@ def test_a_filter_that_reads_other_measures_is_shown_them_and_how_many_posts_sha
     still = plugins.load("curation.filters", "still")
     monkeypatch.setattr(still, "judge", judge)
     monkeypatch.setattr(still, "READS", ("silent_share",), raising=False)
-    clips = [clip(0, "a", still_share=0.1), clip(1, "a", still_share=0.2), clip(2, "b", still_share=0.3)]
+    clips = [
+        clip(0, "a", still_share=0.1, speech_share=0.9), clip(1, "a", still_share=0.2, speech_share=0.5),
+        clip(2, "b", still_share=0.3, speech_share=0.4), clip(3, "a", still_share=0.4, speech_share=0.7),
+        clip(4, "a", still_share=0.5, speech_share=None),
+    ]  # fmt: skip
     go(recipe(sound={"shared_song_posts": 7}), clips)
-    assert {value: others["song_posts"] for value, others in seen.items()} == {0.1: 2, 0.2: 2, 0.3: 1}
+    assert {value: others["song_posts"] for value, others in seen.items()} == {0.1: 4, 0.2: 4, 0.3: 1, 0.4: 4, 0.5: 4}
+    heard = {value: others["song_speech_share"] for value, others in seen.items()}
+    assert heard == {0.1: 0.6, 0.2: 0.8, 0.3: None, 0.4: 0.7, 0.5: 0.7}, "the median of the song's other posts"
     assert {(others["silent_share"], others["shared_song_posts"]) for others in seen.values()} == {(0.0, 7)}
 
 

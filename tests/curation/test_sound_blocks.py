@@ -16,9 +16,9 @@ import soxr
 
 from crawl.replica import music
 from curation import spectra
-from curation.features import beats, log_mel, vm_net_audio
+from curation.features import _beat_tracker, _vm_net, beats, log_mel
 from curation.filters import _silero, ambience, silence, speech
-from curation.spectra import clip_power_blocks, hann, in_bands, mel_bank, power_blocks, stft
+from curation.spectra import clip_power_blocks, hann, in_bands, mel_bank, power_blocks, sizes_of, stft
 from svmbench import sound
 from svmbench.media import ClipMedia
 
@@ -28,7 +28,7 @@ SMALL = {  # module: its constant, and a value at which the clip of this test ha
     _silero: ("BLOCK", 57),
     silence: ("BLOCK", 37 * silence.FRAME),
     log_mel: ("STEPS_TOGETHER", 3),
-    beats: ("BLOCK", 61),
+    _beat_tracker: ("BLOCK", 61),
     spectra: ("BLOCK", 61),
 }
 
@@ -98,7 +98,7 @@ def test_features(
 def test_the_power_is_that_of_the_stft(length: int, margin: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spectra, "BLOCK", 61)
     wave = np.random.default_rng(1).standard_normal(length).astype(np.float32)
-    expected = np.abs(stft(wave, 2048, 512)) ** 2
+    expected = sizes_of(stft(wave, 2048, 512)) ** 2
     found = [(power_TF, own) for power_TF, own in power_blocks(wave, 2048, 512, margin)]
     np.testing.assert_allclose(np.concatenate([power_TF[own] for power_TF, own in found]), expected, rtol=1e-4, atol=1e-3)
     assert len(found[0][0]) == min(len(expected), 61 + margin)
@@ -138,13 +138,14 @@ def test_the_windows_and_the_slopes_are_scipys() -> None:
     rows = np.random.default_rng(4).normal(0, 30, (60, 20)).astype(np.float32)
     for order in (1, 2):
         expected = scipy.signal.savgol_filter(rows.astype(float), 9, polyorder=order, deriv=order, axis=0)
-        np.testing.assert_allclose(vm_net_audio._derivative(rows, order), expected, atol=1e-5)
+        np.testing.assert_allclose(_vm_net._derivative(rows, order), expected, atol=1e-5)
 
 
 def test_no_sound_measure_imports_scipys_signal(tmp_path: Path) -> None:
     """47 MB a child."""
     code = (
-        "import sys; from curation.features import beats, log_mel, vm_net_audio; from curation.filters import ambience, speech;"
+        "import sys; from curation.features import beats, cmmixer_mel, fbank, log_mel, vm_net_audio;"
+        "from curation.filters import ambience, speech;"
         "print([m for m in ('scipy.signal', 'scipy.ndimage', 'librosa', 'torch') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)

@@ -1,7 +1,7 @@
 """Seeded tracks with known beats, and seeded sound without beats, for the tests and measurements of the beat tracker.
 
-Everything is made with numpy alone: notes with harmonics, drums of noise. A track lasts 28 s (UT-CMVMR's longest) at 16 kHz, is cut
-to 16 bits, so that it is the same on every machine, and is one of STYLES at 60 to 180 beats a minute.
+Everything is made with numpy alone: notes with harmonics, drums of noise. A track lasts 28 s (UT-CMVMR's longest) at 16 kHz, is
+rounded to 16 bits, so that it is the same on every machine, and is one of STYLES at 60 to 180 beats a minute.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def _notes(wave: np.ndarray, style: Style, beats_s: np.ndarray, rng: np.random.G
 def _steps(style: Style, beats_s: np.ndarray) -> list[tuple[float, int]]:
     """(time, number) of every step."""
     found = []
-    for i, (beat_s, next_s) in enumerate(zip(beats_s, beats_s[1:], strict=False)):
+    for i, (beat_s, next_s) in enumerate(pairwise(beats_s)):
         for step in range(style.steps):
             part = (step + (style.late if step % 2 else 0)) / style.steps
             found.append((beat_s + part * (next_s - beat_s), i * style.steps + step))
@@ -217,7 +218,8 @@ def _drip(rng: np.random.Generator) -> np.ndarray:
 def _drone(rng: np.random.Generator) -> np.ndarray:
     times_s = np.arange(round(DURATION_S * HZ)) / HZ
     low_hz = rng.uniform(60, 200)
-    return sum(_slow(rng, 0.3, 0.6) * np.sin(2 * np.pi * k * low_hz * times_s * rng.uniform(0.999, 1.001)) / k for k in range(1, 9))
+    tones = [np.sin(2 * np.pi * k * low_hz * times_s * rng.uniform(0.999, 1.001)) / k for k in range(1, 9)]
+    return np.sum([_slow(rng, 0.3, 0.6) * tone for tone in tones], axis=0)
 
 
 def _glide(rng: np.random.Generator) -> np.ndarray:

@@ -57,10 +57,9 @@ def curated(recipe: recipes.Recipe, folder: Path, where: jobs.Where) -> tuple[Ru
 
 def account(run: RunFolder, truth: dict[str, dict[str, Any]]) -> scores.Table:
     drops = Counter((drop.stage, drop.reason) for drop in run.read(Drop, "drops"))
-    found = [
-        ("composed", len(truth)), ("fetched", len(run.read(Post, "posts"))), ("decoded", len(run.read(Clip, "candidates"))),
-        ("clips", len(run.read(Clip, "clips"))), *((f"left out: {stage}, {why.replace('_', ' ')}", n) for (stage, why), n in drops.items()),
-    ]  # fmt: skip
+    tables = {"fetched": (Post, "posts"), "decoded": (Clip, "candidates"), "clips": (Clip, "clips")}
+    found = [("composed", len(truth)), *((name, len(run.read(*table))) for name, table in tables.items())]
+    found += [(f"left out: {stage}, {why.replace('_', ' ')}", n) for (stage, why), n in drops.items()]
     return scores.Table(title="Posts", columns=("what", "posts"), rows=[(name, f"{n:,}") for name, n in found])
 
 

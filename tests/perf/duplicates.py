@@ -1,12 +1,14 @@
 """Near-duplicates on re-uploads: recall by kind, false pairs, cost.
 
-    python tests/perf/duplicates.py [CACHE] [--chosen] [--all-kinds]
+    python tests/perf/duplicates.py [CACHE] [--chosen | --smooth] [--all-kinds]
 
-Thirty sources that were held out when max_distance was chosen (--chosen: those on which it was) are uploaded anew with ffmpeg in
-the five kinds of the target (--all-kinds: in all KINDS below). They are stretches of different videos under SVMBENCH_SHARED
-(default ../shared), moving photographs of scikit-image, and films that ffmpeg computes. The files are kept in CACHE (default: a
-temporary folder) and used again. Borders are found by METHODS, hashes are PDQ as in curation/hashes.py, with pHash64 beside it
-under the same rule. A false pair is one of different sources, source files included. Takes about three CPU-minutes.
+Thirty sources that were held out when max_distance was chosen are uploaded anew with ffmpeg in the five kinds of the target
+(--all-kinds: in all KINDS below). They are stretches of different videos under SVMBENCH_SHARED (default ../shared), moving
+photographs of scikit-image, and films that ffmpeg computes. --chosen: those on which it was chosen. --smooth: computed films
+that were held out when the thresholds of layouts were chosen. The files are kept in CACHE (default: a temporary folder) and used
+again. Borders are found by METHODS; "ours" is curation/duplicates.py as it is, "PDQ" that without the layouts of smooth frames,
+and pHash64 stands beside them under the same rule. A false pair is one of different sources, source files included. Takes about
+three CPU-minutes.
 """
 
 from __future__ import annotations
@@ -18,21 +20,23 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pdqhash
-from duplicates_sources import CHOSEN, HELD_OUT, LENGTH_S, Sources
+from duplicates_sources import CHOSEN, HELD_OUT, LENGTH_S, SMOOTH, Sources
 from skimage import data
 
-from curation import bands, border, hashes
-from curation.duplicates import match_share
+from curation import border, hashes
+from curation.duplicates import Shown, alike, shown
 from svmbench import media
 from svmbench.media import ClipMedia
 from svmbench.recipe import Duplicates
+from svmbench.records import ClipPicture
 
 CLIPS = Path(os.environ.get("SVMBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "clips"
 METHODS = ("none", "paper", "robust")
@@ -113,8 +117,8 @@ def origins(folder: Path, sources: Sources) -> Iterator[tuple[str, Path, float]]
         if not path.exists():
             moving_photograph(name, path)
         yield name, path, 0
-    for film in sources.films:
-        name = film.split("=")[0]
+    for i, film in enumerate(sources.films):
+        name = f"{film.split('=')[0]} {i}"
         path = folder / f"film-{name}.mp4"
         if not path.exists():
             ffmpeg("-f", "lavfi", "-t", str(LENGTH_S), "-i", film, *ENCODER, "-crf", "18", str(path))
@@ -142,19 +146,23 @@ def uploads(folder: Path, sources: Sources, kinds: Collection[str]) -> Iterator[
 
 
 class Hashed:
-    """All files with one way to find borders: PDQ as curation/hashes.py has it, and pHash64, of the same frames."""
+    """All files with one way to find borders: what curation/hashes.py has, and pHash64, of the same frames."""
 
     def __init__(self) -> None:
-        self.pdq: dict[tuple[str, str], np.ndarray] = {}
+        self.shown: dict[tuple[str, str], Shown] = {}
         self.phash: dict[tuple[str, str], np.ndarray] = {}
         self.cpu_s: dict[str, float] = defaultdict(float)
         self.num_frames = 0
 
     def add(self, name: tuple[str, str], clip: ClipMedia, rule: Duplicates, peers: bool) -> None:
         began = time.process_time()
-        _, found, qualities = hashes.of(clip)
-        self.cpu_s["PDQ, ours"] += time.process_time() - began
-        self.pdq[name] = bands.words([h for h, q in zip(found, qualities, strict=True) if q >= rule.quality_min])
+        times_s, found, qualities, layouts = hashes.of(clip)
+        self.cpu_s["PDQ and layout, ours"] += time.process_time() - began
+        seen = ClipPicture(
+            clip_id="", border_method="", border_kinds=(), border_confidences=(), cut_times_s=(), hash_times_s=times_s,
+            hashes=found, hash_qualities=qualities, hash_layouts=layouts,
+        )  # fmt: skip
+        self.shown[name] = shown(seen, rule)
         images = clip.frames(hashes.FRAMES).images
         self.num_frames += len(images)
         began = time.process_time()
@@ -180,19 +188,30 @@ def share64(first_E: np.ndarray, second_F: np.ndarray, rule: Duplicates) -> floa
     return float(share) if share >= rule.match_share else None
 
 
+def pdq_share(first: Shown, second: Shown, rule: Duplicates) -> float | None:
+    """Ours without the layouts."""
+    first, second = (replace(clip, layouts_L4=clip.layouts_L4[:0]) for clip in (first, second))
+    return alike(first, second, rule)
+
+
 def report(method: str, found: Hashed, rule: Duplicates) -> None:
-    names = sorted(found.pdq)
+    names = sorted(found.shown)
     print(f"\nborders: {method}; {len({s for s, _ in names})} sources, {len(names)} files")
-    for title, table, share in (("PDQ", found.pdq, match_share), ("pHash64", found.phash, share64)):
+    ways: dict[str, Callable[[tuple[str, str], tuple[str, str]], float | None]] = {
+        "ours": lambda a, b: alike(found.shown[a], found.shown[b], rule),
+        "PDQ": lambda a, b: pdq_share(found.shown[a], found.shown[b], rule),
+        "pHash64": lambda a, b: share64(found.phash[a], found.phash[b], rule),
+    }
+    for title, share in ways.items():
         hits: dict[str, list[bool]] = defaultdict(list)
         false, num_crossed = [], 0
         for a, b in combinations(names, 2):
             if a[0] != b[0]:
                 num_crossed += a[1] in CROSSED and b[1] in CROSSED
-                if a[1] in CROSSED and b[1] in CROSSED and share(table[a], table[b], rule) is not None:
+                if a[1] in CROSSED and b[1] in CROSSED and share(a, b) is not None:
                     false.append((a, b))
             elif "source" in (a[1], b[1]):
-                hits[a[1] if b[1] == "source" else b[1]].append(share(table[a], table[b], rule) is not None)
+                hits[a[1] if b[1] == "source" else b[1]].append(share(a, b) is not None)
         target = [hit for kind in TARGET for hit in hits[kind]]
         print(f"  {title:<8} recall {np.mean(target):.3f} of {len(target)} ({', '.join(TARGET)})")
         print(f"    false pairs {len(false)} of {num_crossed}")
@@ -207,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", nargs="?", type=Path)
     parser.add_argument("--chosen", action="store_true", help="the sources on which max_distance was chosen")
+    parser.add_argument("--smooth", action="store_true", help="computed films of soft shades")
     parser.add_argument("--all-kinds", action="store_true", help="all kinds of uploads, not only those of the target")
     told = parser.parse_args()
     if not CLIPS.is_dir():
@@ -215,7 +235,8 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = told.cache or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        compare(uploads(folder, CHOSEN if told.chosen else HELD_OUT, KINDS if told.all_kinds else TARGET))
+        sources = CHOSEN if told.chosen else SMOOTH if told.smooth else HELD_OUT
+        compare(uploads(folder, sources, KINDS if told.all_kinds else TARGET))
 
 
 def compare(files: Iterable[tuple[str, str, Path]]) -> None:

@@ -122,10 +122,11 @@ Numbers = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Two stacks of pictures (P, H, W) -> (P, 1) mean or (P, 3) mean, 90th percentile, camera, in diagonals of the picture."""
 
 
-def ours(follow: flow.Follow) -> Numbers:
+def ours(follow: flow.Follow, *, small: bool = False) -> Numbers:
     def numbers(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         times = 4.0 * np.arange(len(first))
-        found = motion.pair_motions(Frames(times_s_T=times, images=first, next_times_s_T=times + 1, next_images=second), follow)
+        pairs = Frames(times_s_T=times, images=first, next_times_s_T=times + 1, next_images=second)
+        found = motion.pair_motions(pairs, follow, small=small)
         every = np.zeros((len(first), 3))  # a pair that is taken for a cut counts as not moving
         every[np.isin(times, found.times_s_P)] = found.values_PC[:, [0, 1, 3]]
         return every
@@ -152,7 +153,7 @@ def phase(first: np.ndarray, second: np.ndarray) -> float:
 
 
 METHODS: dict[str, tuple[int, Numbers]] = {
-    "ours @160": (160, ours(flow.dis_ultrafast())),
+    "ours @160": (160, ours(flow.dis_ultrafast(), small=True)),
     "ours, accurate @256": (256, ours(flow.dis_fast())),
     PLAIN: (160, from_field(flow.dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST))),
     "Farneback @160": (160, from_field(farneback)),
@@ -208,12 +209,13 @@ def costs(pairs: list[Pair]) -> None:
     both = list(zip(first, second, strict=True))
     small = [(flow.shrunk(a), flow.shrunk(b)) for a, b in both]
     size, least = first.shape[1:], small[0][0].shape
-    fields = [follow(a, b) for a, b in both]
+    fields = [follow(a, b) for a, b in small]
     moved = np.stack([flow.displacements(field, size, least) for field in fields])
     doubt, place = np.stack([flow.doubts(a) for a, _ in small]), flow.places(size, least)
     parts: dict[str, Callable[[], object]] = {
-        "shrinking and search": lambda: [follow(a, b) for a, b in both],
-        "cut gate": lambda: [flow.is_cut(flow.shrunk(a), flow.shrunk(b)) for a, b in both],
+        "shrinking": lambda: [(flow.shrunk(a), flow.shrunk(b)) for a, b in both],
+        "search": lambda: [follow(a, b) for a, b in small],
+        "cut gate": lambda: [flow.is_cut(a, b) for a, b in small],
         "still gate": lambda: [flow.is_still(a, b) for a, b in both],
         "points and their doubt": lambda: [
             (flow.displacements(f, size, least), flow.doubts(a)) for f, (a, _) in zip(fields, small, strict=True)

@@ -1,13 +1,15 @@
-"""What do the filters of the sound say of real and mixed sound? python tests/perf/sound_rules.py [--seed N] [--songs FOLDER] [--scores]
+"""What do the filters of the sound say of real and mixed sound?
 
-Real sound: the labelled files under SVMBENCH_SHARED (default ../shared), cut into clips of 15 s, two a file at most; spoken digits
-are joined, one clip a speaker. Every file goes whole into one of two halves, drawn with the seed. The thresholds were chosen on the
-first; what counts is the second. Within each half real speech is mixed with real music (levels are of the voice while it speaks,
-over the music), real and made noise is laid over music, and songs and voices are composed. FOLDER has singing that is not under
-SVMBENCH_SHARED: solo/ voices alone, with_music/ whole songs; docs/sound.md says where ours came from.
+    python tests/perf/sound_rules.py [--seed N] [--songs FOLDER] [--scores]
 
-Printed: on the first half, between which values each threshold may lie; on both halves the table of kinds and verdicts; and the same
-with the rule that this one replaced, which tells singing from speech by the tonal share alone. About two CPU-minutes.
+Real sound: the labelled files under SVMBENCH_SHARED (default ../shared), cut into clips of 15 s, two a file at most; spoken
+digits are joined, one clip a speaker. Every file goes whole into one of two halves, drawn with the seed. The thresholds were
+chosen on the first; what counts is the second. Within each half real speech is mixed with real music (levels are of the voice
+while it speaks, over the music), real and made noise is laid over music, and songs and voices are composed. FOLDER has singing
+that is not under SVMBENCH_SHARED: solo/ voices alone, with_music/ whole songs; docs/sound.md says where ours came from.
+
+Printed: on the first half, between which values each threshold may lie; on both halves the table of kinds and verdicts; and the
+same with the rule of the first measurements, which tells singing from speech by the tonal share. About a CPU-minute.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from crawl.replica import music, sounds, voice
 from curation.filters import ambience, held_pitch, silence, speech
 from svmbench.media import ClipMedia, Probe
 from svmbench.records import Box
+from svmbench.sound import Sound, resampled
 
 HZ, CLIP_S = 16_000, 15
 SHARED = Path(os.environ.get("SVMBENCH_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
@@ -52,13 +55,16 @@ class Item:
 
 
 def read(path: Path) -> np.ndarray:
-    resampler, parts = av.AudioResampler(format="fltp", layout="mono", rate=HZ), []
+    """As the decoder of the project gives it."""
+    most_s = float((MOST_CLIPS + 1) * CLIP_S)
+    sound = Sound(most_s)
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
-            parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-            if sum(map(len, parts)) > (MOST_CLIPS + 1) * CLIP_S * HZ:
+            sound.add(frame)
+            if sound.end_s - (sound.start_s or 0.0) > most_s:
                 break
-    return np.concatenate(parts).astype(np.float32)
+    rate, wave = sound.laid_out(sound.start_s or 0.0, most_s)
+    return resampled(wave, rate, HZ)
 
 
 def measured(wave: np.ndarray) -> Measures:
@@ -231,36 +237,43 @@ def is_voice(item: Item) -> bool:
 
 
 def bounds(found: list[Item]) -> None:
-    """What each threshold parts, by the first half."""
+    """What each threshold parts, by the first half: its default beside a quantile of what lies below and one of what lies above."""
 
     def values(key: str, want: Callable[[Item], bool]) -> list[float]:
         return [v for item in found if want(item) and (v := item.measures[key]) is not None]
 
-    def show(name: str, low: list[float], low_share: float, high: list[float], high_share: float, chosen: float) -> None:
-        ends = [float(np.quantile(part, share)) if part else float("nan") for part, share in ((low, low_share), (high, high_share))]
-        print(f"  {name:20s} {ends[0]:.3f} ({low_share:.0%} of {len(low)}) | {ends[1]:.3f} ({high_share:.0%} of {len(high)})   {chosen:g}")
+    def of(*kinds: str, loud: bool = False) -> Callable[[Item], bool]:
+        least = rule.max_share if loud else 0.0
+        return lambda item: item.kind in kinds and (item.measures["speech_share"] or 0.0) >= least
 
     rule, noise = speech.Settings(), ambience.Settings()
-    is_music = lambda item: item.kind in ("music", "composed music")
-    is_loud = lambda item: (item.measures["speech_share"] or 0) >= rule.max_share
-    alone = lambda item: item.kind == "speech" and is_loud(item)
-    sings = lambda item: "singing" in item.kind and is_loud(item)
-    noisy = lambda item: item.kind == "ambience" or item.kind in ("noise +5 dB over music", "noise +10 dB over music")
-    clear = lambda item: item.kind in ("speech", "speech +5 dB over music", "speech +10 dB over music")
-    softer = lambda item: item.kind == "speech -10 dB over music" and is_loud(item)
-    print("\nfirst half: below (quantile of how many) | above   default")
-    show("speech.review_share", values("speech_share", is_music), 0.95, values("speech_share", is_voice), 0.0, rule.review_share)
-    show("speech.held_max", values("held_share", alone), 1, values("held_share", sings), 0, rule.held_max)
-    show("speech.max_share", values("speech_share", lambda i: i.kind == SUNG["with_music"]), 1, values("speech_share", clear), 0, rule.max_share)
-    show("speech.tonal_max", values("tonal_share", clear), 1, values("tonal_share", softer), 0.5, rule.tonal_max)
-    show("ambience.min_share", [], 1, values("tonal_share", lambda i: is_music(i) or i.kind == "music 1 s"), 0, noise.min_share)
-    show("ambience.keep_share", values("tonal_share", noisy), 0.75, values("tonal_share", is_music), 0.05, noise.keep_share)
+    music_kinds, songs_kind = ("music", "composed music"), SUNG["with_music"]
+    clear, softer = ("speech", "speech +5 dB over music", "speech +10 dB over music"), "speech -10 dB over music"
+    noisy = ("ambience", "noise +5 dB over music", "noise +10 dB over music")
+    rows = (
+        ("speech.review_share", rule.review_share, "speech_share", of(*music_kinds), 0.95, is_voice, 0.0),
+        ("speech.max_share", rule.max_share, "speech_share", of(songs_kind), 1.0, of(*clear), 0.0),
+        ("speech.held_max", rule.held_max, "held_share", of("speech", loud=True), 1.0, of(*SUNG.values(), loud=True), 0.0),
+        ("speech.tonal_max", rule.tonal_max, "tonal_share", of(*clear), 1.0, of(softer, loud=True), 0.5),
+        ("ambience.min_share", noise.min_share, "tonal_share", of("silence"), 0.5, of(*music_kinds, "music 1 s"), 0.0),
+        ("ambience.keep_share", noise.keep_share, "tonal_share", of(*noisy), 0.75, of(*music_kinds), 0.05),
+    )
+    print("default        below (quantile)     above (quantile)")
+    for name, chosen, key, low, low_share, high, high_share in rows:
+        ends = [(values(key, want), share) for want, share in ((low, low_share), (high, high_share))]
+        told = [f"{np.quantile(part, share):.3f} ({share:.0%} of {len(part)})" if part else "none" for part, share in ends]
+        print(f"{chosen:<6g} {name:22s} {told[0]:20s} {told[1]}")
+    under = ("speech -5 dB over music", softer)
     for share in (0.01, 0.02, 0.03, 0.05, 0.1, 0.15):
-        words = (("music", is_music), ("songs", lambda i: i.kind == SUNG["with_music"]), ("voice at 0 dB and more", is_voice),
-                 ("voice at -5 and -10 dB", lambda i: i.kind in ("speech -5 dB over music", "speech -10 dB over music")))  # fmt: skip
-        parts = [values("speech_share", want) for _, want in words]
-        told = [f"{word} {sum(v > share for v in part)} of {len(part)}" for (word, _), part in zip(words, parts, strict=True)]
-        print(f"  speech_share above {share:g}: {', '.join(told)}")
+        words = {
+            "music": of(*music_kinds),
+            "songs": of(songs_kind),
+            "voice at 0 dB and more": is_voice,
+            "at -5 and -10 dB": of(*under),
+        }
+        parts = {word: values("speech_share", want) for word, want in words.items()}
+        told = [f"{word} {sum(v > share for v in part)} of {len(part)}" for word, part in parts.items()]
+        print(f"speech_share above {share:g}: {', '.join(told)}")
 
 
 def table(found: list[Item], judged: Callable[[Measures], str]) -> None:
