@@ -50,13 +50,15 @@ GRAY = np.array([0, 1, 3, 2], np.uint32)
 STEP = 1.02  # ours, as measured for the sweep that was resampled
 SPEEDS = tuple(STEP**k for k in range(-6, 7))
 NORMAL = len(SPEEDS) // 2  # the place of speed 1
+LONGEST_S = 60  # ours: of a longer clip only the beginning is known
 NEEDS = Needs(audio_hz=(HZ,))
 
 
 def of(clip: ClipMedia) -> tuple[bytes, bytes]:
     """(words, landmarks) of the clip for records.Fingerprint; both empty where there is nothing to tell songs by."""
-    wave_N = clip.wave(HZ)
-    return pack(words(wave_N)), landmarks.pack(landmarks.peaks(wave_N))
+    wave_N = clip.wave(HZ)[: LONGEST_S * HZ]
+    peaks_P = landmarks.peaks(wave_N)
+    return (pack(words(wave_N)), landmarks.pack(peaks_P)) if len(peaks_P) else (b"", b"")
 
 
 def pack(words_SW: Sequence[np.ndarray]) -> bytes:

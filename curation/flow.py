@@ -116,24 +116,34 @@ def places(size: tuple[int, int], small: tuple[int, int]) -> np.ndarray:
     return ((x * size[1] + 1j * y * size[0]) / (2 * np.hypot(*size))).astype(np.complex64).ravel()
 
 
-def displacements(flow_HW2: np.ndarray, size: tuple[int, int], small: tuple[int, int]) -> np.ndarray:
-    """(N,) complex64, in diagonals of a picture of this (height, width)."""
-    scale = np.array([size[1] / flow_HW2.shape[1], size[0] / flow_HW2.shape[0]] / np.hypot(*size), np.float32)
-    return (_at_points(flow_HW2, small) * scale).view(np.complex64).ravel()
+def displacements(flow_HW2: np.ndarray, small: tuple[int, int]) -> np.ndarray:
+    """(N,) complex64: at the points, in pixels of that flow."""
+    return _at_points(flow_HW2, small).view(np.complex64).ravel()
 
 
-def doubts(small_HW: np.ndarray) -> np.ndarray:
-    """(N,) float32: the variance of the displacement that noise alone brings about there, in squared diagonals.
+def in_diagonals(moved_PN: np.ndarray, of: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Displacements in pixels of a flow of this (height, width) in diagonals of the picture of that size that it covers."""
+    moved_PN2 = moved_PN.view(np.float32).reshape(*moved_PN.shape, 2)
+    scale = np.array([size[1] / of[1], size[0] / of[0]] / np.hypot(*size), np.float32)
+    return (moved_PN2 * scale).view(np.complex64)[..., 0]
+
+
+def steepness(small_HW: np.ndarray) -> np.ndarray:
+    """(N,) float32: the mean square of the change of grey a pixel around each point, along both axes together."""
+    across, down = (cv2.multiply(slope, slope, dtype=cv2.CV_32F) for slope in cv2.spatialGradient(small_HW))
+    rows, columns = (max(1, length // GRID_PX) for length in small_HW.shape)
+    squared = cv2.resize(cv2.add(across, down), (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(squared, (3, 3)).ravel())
+
+
+def doubts(steepness_PN: np.ndarray, small: tuple[int, int]) -> np.ndarray:
+    """(P, N) float32: the variance of the displacement that noise alone brings about there, in squared diagonals.
 
     That of a least-squares match of a patch of n pixels whose grey levels change by g a pixel, along both axes together, under
     noise in both pictures: 8 noise^2 / (n mean(g^2)). Where a picture is flat nothing can be matched.
     """
-    across, down = (cv2.multiply(slope, slope, dtype=cv2.CV_32F) for slope in cv2.spatialGradient(small_HW))
-    rows, columns = (max(1, length // GRID_PX) for length in small_HW.shape)
-    squared = cv2.resize(cv2.add(across, down), (columns, rows), interpolation=cv2.INTER_AREA)
-    squared = cv2.blur(squared, (3, 3)).ravel() / SOBEL**2
-    variance = SIGMAS**2 * 8 * NOISE_SMALL**2 / (PATCH_PX**2 * np.maximum(squared, 1e-6))
-    return np.minimum(variance, MOST_DOUBT_PX**2) / np.float32(small_HW.shape[0] ** 2 + small_HW.shape[1] ** 2)
+    variance = SIGMAS**2 * 8 * NOISE_SMALL**2 / (PATCH_PX**2 * np.maximum(steepness_PN / SOBEL**2, 1e-6))
+    return np.asarray(np.minimum(variance, MOST_DOUBT_PX**2) / np.float32(small[0] ** 2 + small[1] ** 2))
 
 
 def camera_and_rest(moved_PN: np.ndarray, doubt_PN: np.ndarray, place_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

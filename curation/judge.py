@@ -123,7 +123,7 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
     songs = group(evidence.candidates, evidence.prints(), recipe.songs, fleet)
     song_of = {song.clip_id: song.song_id for song in songs}
     candidates = [replace(clip, song_id=song_of[clip.clip_id]) for clip in evidence.candidates]
-    shared = _Shared(candidates)
+    shared = Shared(candidates)
     drops: dict[str, Drop] = {}
     verdicts, kept = [], []
     for clip in candidates:
@@ -148,7 +148,7 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
     return Judgement(clips=kept, drops=[drops[key] for key in sorted(drops)], duplicates=twins, songs=songs, verdicts=verdicts)
 
 
-class _Shared:
+class Shared:
     """What a clip's song says of it, for filters that read it."""
 
     def __init__(self, clips: Iterable[Clip]) -> None:

@@ -33,8 +33,8 @@ TEMPOS = np.exp(np.arange(-24, 25) * 0.005)  # ours: +-12.7 % in steps that drif
 
 
 def peaks(wave_N: np.ndarray) -> np.ndarray:
-    """The loudest peaks of a wave of HZ, of TYPE and shape (P,), in order of time. Only the first 25 minutes can have any."""
-    image_TF = _image(wave_N[: HOP * 65_535])
+    """The loudest peaks of a wave of HZ, at most 25 minutes long, of TYPE and shape (P,), in order of time."""
+    image_TF = _image(wave_N)
     if not len(image_TF):
         return np.zeros(0, TYPE)
     top_TF = image_TF == maximum_filter(image_TF, size=(2 * REACH[0] + 1, 2 * REACH[1] + 1))
@@ -58,11 +58,8 @@ def _image(wave_N: np.ndarray) -> np.ndarray:
     if len(wave_N) < FRAME:
         return np.zeros((0, OCTAVES * BINS + 1), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(wave_N, FRAME)[::HOP]
-    rows = []
-    for first in range(0, len(frames), 4096):  # an hour would else be many gigabytes
-        spectrum = np.fft.rfft(frames[first : first + 4096] * np.hanning(FRAME).astype(np.float32))
-        rows.append(np.sqrt(spectrum.real**2 + spectrum.imag**2) @ _bins())
-    image_TF = 20 * np.log10(np.concatenate(rows) + np.float32(1e-9))
+    spectrum = np.fft.rfft(frames * np.hanning(FRAME).astype(np.float32))
+    image_TF = 20 * np.log10(np.sqrt(spectrum.real**2 + spectrum.imag**2) @ _bins() + np.float32(1e-9))
     return np.asarray(uniform_filter1d(image_TF, SMOOTH, axis=0, mode="nearest"))
 
 

@@ -21,7 +21,19 @@ from weakref import WeakKeyDictionary
 import cv2
 import numpy as np
 
-from curation.flow import Follow, camera_and_rest, dis_ultrafast, displacements, doubts, is_cut, is_still, places, shrunk
+from curation.flow import (
+    Follow,
+    camera_and_rest,
+    dis_ultrafast,
+    displacements,
+    doubts,
+    in_diagonals,
+    is_cut,
+    is_still,
+    places,
+    shrunk,
+    steepness,
+)
 from svmbench.media import ClipMedia, FrameNeed, Frames, Needs
 from svmbench.records import Features
 
@@ -77,7 +89,7 @@ def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = N
     """
     if pairs.next_images is None or pairs.next_times_s_T is None or not len(pairs.images):
         return NONE
-    used, moved, doubt = [], [], []
+    used, moved, steep = [], [], []
     size, small_size = pairs.images.shape[1:3], shrunk(_grey(pairs.images[0])).shape
     for i, (first, second) in enumerate(zip(pairs.images, pairs.next_images, strict=True)):
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
@@ -89,8 +101,8 @@ def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = N
         if min(size) >= SMALLEST_PX:
             same = (unmoved_T is not None and unmoved_T[i]) or cv2.norm(grey, next_grey, cv2.NORM_INF) <= SAME
             seen = (view, next_view) if small else (first, second)
-            moved.append(displacements(np.zeros((1, 1, 2), np.float32) if same else follow(*seen), size, small_size))
-            doubt.append(doubts(view))
+            moved.append(displacements(np.zeros((*seen[0].shape[:2], 2), np.float32) if same else follow(*seen), small_size))
+            steep.append(steepness(view))
     if not used:
         return NONE
     index, still = np.array(used).T
@@ -99,7 +111,8 @@ def pair_motions(pairs: Frames, follow: Follow, unmoved_T: np.ndarray | None = N
         values[:, STILL] = still
     else:
         lasts_s = pairs.next_times_s_T[index] - pairs.times_s_T[index]
-        values = _numbers(np.stack(moved), np.stack(doubt), still > 0, lasts_s, places(size, small_size), size)
+        moved_PN = in_diagonals(np.stack(moved), small_size if small else size, size)
+        values = _numbers(moved_PN, doubts(np.stack(steep), small_size), still > 0, lasts_s, places(size, small_size), size)
     return PairMotions(times_s_P=pairs.times_s_T[index], values_PC=values)
 
 

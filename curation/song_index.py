@@ -52,9 +52,14 @@ class Postings:
         columns = [np.concatenate([none.astype(kind), *(part[i].astype(kind) for part in parts)])
                    for i, kind in enumerate((np.uint32, np.uint16, np.uint8))]  # fmt: skip
         clips = np.repeat(np.arange(len(parts), dtype=np.uint32), counts)
-        kept = np.argsort(columns[0], kind="stable")
-        kept = kept[~_crowded(columns[0][kept], clips[kept], len(parts))]
-        return Postings(columns[0][kept], clips[kept], columns[1][kept], columns[2][kept])
+        return Postings.sorted(columns[0], clips, columns[1], columns[2], len(parts))
+
+    @staticmethod
+    def sorted(key_K: np.ndarray, clip_K: np.ndarray, place_K: np.ndarray, pitch_K: np.ndarray, num_clips: int) -> Postings:
+        """From the columns, clip by clip."""
+        kept = np.argsort(key_K, kind="stable")
+        kept = kept[~_crowded(key_K[kept], clip_K[kept], num_clips)]
+        return Postings(key_K[kept], clip_K[kept], place_K[kept], pitch_K[kept])
 
     def hits(self, key_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(place in key_K, place in the postings) of each hit."""
@@ -81,10 +86,13 @@ def _crowded(key_K: np.ndarray, clip_K: np.ndarray, num_clips: int) -> np.ndarra
 class Index:
     """Clips by number. songs: a number for each clip, the same for clips of which it is known that they share a song."""
 
-    def __init__(self, clips: Sequence[Heard], songs: Sequence[int]) -> None:
-        self.words = Postings.of([_word_postings(one) for one in clips])
-        self.marks = Postings.of([_mark_postings(one) for one in clips])
-        self.songs = np.asarray(songs)
+    def __init__(self, words: Postings, marks: Postings, songs: np.ndarray) -> None:
+        self.words, self.marks, self.songs = words, marks, songs
+
+    @staticmethod
+    def of(clips: Sequence[Heard], songs: Sequence[int]) -> Index:
+        words = Postings.of([word_postings(one) for one in clips])
+        return Index(words, Postings.of([mark_postings(one) for one in clips]), np.asarray(songs, np.int64))
 
     @property
     def num_bytes(self) -> int:
@@ -138,12 +146,14 @@ class Index:
         return list(found.values())
 
 
-def _word_postings(one: Heard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def word_postings(one: Heard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Key, place and pitch of each word that the index holds of a clip."""
     words = one.words_SW[fingerprint.NORMAL]
     places = np.flatnonzero(words != fingerprint.EMPTY)
     return words[places], places, np.zeros(len(places))
 
 
-def _mark_postings(one: Heard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mark_postings(one: Heard) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Key, place and pitch of each landmark key that the index holds of a clip."""
     found = landmarks.keys(one.peaks_P, **INDEXED)
     return found.key_K, found.frame_K, np.round(found.pitch_K)

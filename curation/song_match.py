@@ -18,11 +18,11 @@ FRAMES_A_WORD = fingerprint.HOP / landmarks.HOP
 CENTRE = (fingerprint.FRAME / 2 - landmarks.FRAME / 2) / landmarks.HOP  # frames from the middle of a peak's to that of a word's
 FEWEST_WORDS = 12  # ours: 1.5 s, beside the 2.3 s that each word looks at
 FEWEST_SHARE = 1 / 3  # ours: of the words that differ from each other, so that no steady tone tells
-# (least height, most wrong bits): the higher the peaks stand, the more wrong bits pass. Ours, chosen on composed songs of one seed
-# and scored on another (docs/songs.md).
-CHANGED = ((20.0, 0.27), (33.0, 0.36))
-UNCHANGED = ((5.0, 0.22), (14.0, 0.385), (32.0, 1.0))  # at the same pitch and tempo fewer other songs lie well by chance
-SAME_SHIFT, SAME_TEMPO = 0.3, 0.0076  # bins; and natural logarithm, as what follows
+# (least height, least share, most wrong bits): the higher the peaks stand, the more wrong bits pass. Ours, chosen on composed
+# songs of one seed and scored on another (docs/songs.md).
+CHANGED = ((20.0, 0.3, 0.27), (33.0, 0.3, 0.36))
+UNCHANGED = ((6.0, 0.12, 0.22), (14.0, 0.28, 0.385), (26.0, 0.3, 0.42), (32.0, 0.3, 1.0))  # fewer other songs lie well just so
+SAME_SHIFT, SAME_TEMPO = 0.3, 0.001  # bins; and natural logarithm, as what follows
 STILL_SHIFT, STILL_TEMPO = 0.6, 0.066  # another tempo at the same pitch, by up to 6.8 %
 MOST_PITCH, NEAR_TEMPO = 3.7, 0.0126  # another pitch at the same tempo, by up to 1.2 semitones; and how exact a tempo must be
 
@@ -55,7 +55,8 @@ class Comparison:
         if not (unchanged or plausible(shift, tempo)):
             return False
         wrong = 1.0 if self.wrong_bits is None else self.wrong_bits
-        return any(self.lay.height >= height and wrong <= most for height, most in (UNCHANGED if unchanged else CHANGED))
+        limits = UNCHANGED if unchanged else CHANGED
+        return any(self.lay.height >= height and self.lay.share >= share and wrong <= most for height, share, most in limits)
 
     @property
     def score(self) -> float:

@@ -101,7 +101,7 @@ class _Finder:
     """Asks the index for a clip, and checks what it says."""
 
     def __init__(self, clips: list[Heard], songs: list[int]) -> None:
-        self.clips, self.songs, self.index = clips, songs, Index(clips, songs)
+        self.clips, self.songs, self.index = clips, songs, Index.of(clips, songs)
 
     def run(self, number: int) -> list[tuple[int, float]]:
         """(number, score) of each clip that sounds like this one."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from svmbench import cli_tools
+from svmbench import cli_review, cli_tools
 from svmbench.console import Address, AsJson, Fresh, Local, OutRun, RunName, close, guarded
 
 app = typer.Typer(
@@ -222,6 +222,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+cli_review.add_to(app)
 cli_tools.add_to(app)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from svmbench.errors import BadInput
 from svmbench.fleet import Fleet
-from svmbench.jobs import extra
+from svmbench.jobs import extra, find_run
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of
 from svmbench.recipe import load
@@ -77,3 +80,45 @@ def report_job(run: RunFolder, out: Path | None) -> Path:
     with extra("curate"):
         import curation.report.build
     return curation.report.build.build(recipe_of(run), run, out or run.path)
+
+
+@contextmanager
+def review_page(run: RunFolder, reviewer: str | None, *, port: int, second: float, blind: float) -> Iterator[Any]:
+    """The page, served while the context lasts. reviewer: default the name of who is logged in."""
+    with extra("curate"):
+        from curation.review import server
+    with server.serve(recipe_of(run), run, reviewer=reviewer or _login(), port=port, second=second, blind=blind) as page:
+        yield page
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise BadInput("who reviews? Name yourself with --reviewer") from error
+
+
+def export_job(run: RunFolder, path: Path) -> dict[str, Any]:
+    with extra("curate"):
+        from curation.review import exchange
+    return {"decisions": exchange.export(recipe_of(run), run, path), "written": path}
+
+
+def import_decisions_job(run: RunFolder, path: Path) -> dict[str, Any]:
+    with extra("curate"):
+        from curation.review import exchange
+    found = exchange.import_(run, path)
+    skipped = [f"line {problem.line}: {problem.why}" for problem in found.problems]
+    return {"added": found.added, "known_before": found.known} | ({"skipped": "; ".join(skipped)} if skipped else {})
+
+
+def audit_job(
+    target: str, fleet: Fleet, *, split: Path | None = None, only: str | None = None, columns: str | None = None
+) -> tuple[Any, Iterator[Any]]:
+    """The audit, and its pieces for a terminal. target: a path, or the name of a run under runs/."""
+    with extra("curate"):
+        from curation import audit, audit_text, split_file
+    path = Path(target) if Path(target).exists() else find_run(target).path
+    kinds = tuple(filter(None, (only or "").split(",")))
+    found = audit.audit(path, fleet, split=split, columns=split_file.columns_of(columns) if columns else None, only=kinds)
+    return found, audit_text.lines(found)

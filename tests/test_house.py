@@ -16,9 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("svmbench", "crawl", "curation", "benchmarks", "leaderboard")
 ROOF = {
     "svmbench.cli",
+    "svmbench.cli_review",
     "svmbench.cli_tools",
     "svmbench.demo",
     "svmbench.jobs",
+    "svmbench.jobs_curate",
     "svmbench.__main__",
 }  # may import every room; nobody imports them but each other
 HEAVY = (
@@ -124,6 +126,8 @@ OPTIONS = {
     "run-baselines": ["run", "gpus", "only", "seeds", "folds", "shuffle_pairs", "address", "as_json"],
     "leaderboard": ["runs", "out", "as_json"],
     "import-features": ["file", "out", "window", "as_json"],
+    "review": ["run", "reviewer", "second", "blind", "port", "export", "import_", "as_json"],
+    "audit-split": ["target", "split", "only", "columns", "local", "address", "as_json"],
     "doctor": ["as_json"],
 }
 

@@ -36,7 +36,6 @@ WIDE_FFT, HPSS_HOP = 2048, 512  # librosa's defaults, which the authors left in 
 NUM_FRAMES = 1 + LENGTH // HOP
 MEL_HZ = 22_050  # the authors' call leaves librosa's default rate in place
 TAIL = 20_480  # samples after the sound that some filter still reaches: 2048 of the split, 16,384 of the lowest constant-Q bins
-NINE = 9  # rows that a difference is taken over
 ORDER = (
     "chroma", "cens", "mel", "cepstrum", "delta", "delta2", "level", "centroid", "bandwidth", "rolloff", "line", "parabola",
     "crossings",
@@ -94,13 +93,13 @@ def separate(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def blocks(wave: np.ndarray) -> dict[str, np.ndarray]:
-    """The blocks of ORDER and 'mel_true', each in decibels re its maximum, (T, rows): the frames of the wave and some after it,
-    of which the last stands for all that remain of the 1366.
+    """The blocks of ORDER and 'mel_true', each in decibels re its maximum, (T, rows): the frames of the wave, with its tail, and
+    one of silence that stands for all that remain of the 1366.
     """
     sizes_TF = magnitudes(wave, N_FFT, HOP)
     power_TF = sizes_TF**2
     wide_TF = magnitudes(wave, WIDE_FFT, HOP)
-    num_frames = min(len(wide_TF) + NINE, NUM_FRAMES)  # so many tell all: no difference reaches further
+    num_frames = min(len(wide_TF) + 1, NUM_FRAMES)  # the frames of a tail are silence already, so one tells all that follow
     cepstrum = _cepstrum(wide_TF, num_frames)
     raw = {
         "chroma": chroma(power_TF, HZ),
@@ -133,7 +132,7 @@ def _derivative(rows_TD: np.ndarray, order: int) -> np.ndarray:
     over the nine, so the first and the last four rows have that of their neighbour.
     """
     weights = np.linalg.pinv(np.vander(np.arange(-4, 5), order + 1))[0] * order  # order is 1 or 2, so order! = order
-    nine_TD9 = np.lib.stride_tricks.sliding_window_view(rows_TD.astype(float), NINE, axis=0)
+    nine_TD9 = np.lib.stride_tricks.sliding_window_view(rows_TD.astype(float), 9, axis=0)
     return np.pad(nine_TD9 @ weights, ((4, 4), (0, 0)), mode="edge").astype(rows_TD.dtype)
 
 

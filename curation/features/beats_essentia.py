@@ -1,9 +1,9 @@
 """Beats by Essentia's RhythmExtractor2013, with the columns of `beats`: more often right, and many times as slow.
 
 Its `multifeature` method (Zapata, Davies, Gomez 2014, Multi-feature beat tracking) takes, of several trackers' beats, those on
-which the others agree most; its confidence is that agreement, 0 to 5.32, here over 5.32. The strengths are those of
-our strongest onset within 64 ms of each. Essentia is under the AGPL-3.0: it has an extra of its own (svmbench[essentia]), and is imported only where a
-recipe names this feature. UT-CMVMR (arXiv 2309.09421) used librosa.
+which the others agree most; its confidence is that agreement, 0 to 5.32, here over 5.32. The strengths are those of our
+strongest onset within 64 ms of each. Essentia is under the AGPL-3.0: it has an extra of its own (svmbench[essentia]), and is
+imported only where a recipe names this feature. UT-CMVMR (arXiv 2309.09421) used librosa.
 """
 
 from __future__ import annotations

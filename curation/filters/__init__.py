@@ -4,7 +4,7 @@ The file name is the filter's name in a recipe (`filters: {duration: {min_s: 5}}
 curation.clip_job asks measure() of every listed filter and of every filter that is for every clip, and stores the value in
 Clip.measures[NAME_OF_MEASURE]. curation.rules asks judge() of the listed ones: the first refusal in the recipe's order gives the
 Drop its reason and value, else the first doubt sends the clip to a person, else it is kept. Where measure() raises, the measure
-is None, and a recipe that lists the filter drops the clip with kind 'failure' and reason 'filter_NAME'. MissingExtra ends the run.
+is None, and a recipe that lists the filter drops the clip: kind 'failure', reason 'filter_NAME'. MissingExtra ends the run.
 """
 
 from __future__ import annotations

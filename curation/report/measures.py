@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from curation.card import MEASURED, plugin_texts
-from curation.clip_job import listed_filters
+from curation.clip_job import Chosen, ask, listed_filters
 from curation.sheet import margins
 from svmbench.recipe import Recipe
 from svmbench.records import Clip, RuleVerdict
 
 BINS = 30
+SAMPLE = 30  # ours: clips, from the lowest to the highest value
 TAIL = 0.01  # ours: the outermost bins also hold this share at each end, so that one odd clip does not flatten the rest
 QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 
@@ -35,9 +36,29 @@ def measures(
     refused_by: clip_id -> the filter that drops it. num_missing: clips of which the measure could not be taken. thresholds: where
     the verdict of the rule turns.
     """
-    rules = {rule.measure: rule for rule in margins.rules(listed_filters(recipe), looked)}
+    filters = listed_filters(recipe)
+    rules = {
+        rule.measure: dataclasses.replace(rule, thresholds=_turns(chosen, rule, looked))
+        for chosen, rule in zip(filters, margins.rules(filters, looked), strict=True)
+    }
     others = sorted({name for clip in looked for name in clip.measures} - set(rules))
     return [_measure(name, rules.get(name), looked, kept, refused_by) for name in (*rules, *others)]
+
+
+def _turns(chosen: Chosen, rule: margins.Rule, looked: Sequence[Clip]) -> tuple[float, ...]:
+    """Where the verdict turns. A filter that reads other measures too is asked with those of SAMPLE clips: what turns for any."""
+    _, module, settings = chosen
+    if not getattr(module, "READS", ()) or not rule.values:
+        return rule.thresholds
+    known = [clip for clip in looked if clip.measures.get(rule.measure) is not None]
+    known.sort(key=lambda clip: (clip.measures[rule.measure], clip.clip_id))
+    sample = [clip.measures for clip in known[:: -(-len(known) // SAMPLE)]] + [known[-1].measures]
+
+    def answers(value: float) -> tuple[tuple[bool, bool], ...]:
+        found = [ask(module, settings, value, others) for others in sample]
+        return tuple((verdict.keep, verdict.review) for verdict in found)
+
+    return margins.thresholds(answers, rule.values, rule.spread)
 
 
 def _measure(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from curation.clip_job import ask, listed_filters
+from curation.judge import Shared
 from curation.review import draw
 from curation.sheet import margins
 from curation.sheet.build import MOTION_TOP
@@ -32,7 +33,8 @@ class Items:
     """The clips of a run with all that is shown of them; read once."""
 
     def __init__(self, recipe: Recipe, run: RunFolder) -> None:
-        self.clips = {clip.clip_id: clip for clip in run.read(Clip, "candidates")}
+        self.songs = {s.clip_id: s for s in run.read(Song, "songs")}
+        self.clips = {clip.clip_id: self._grouped(clip) for clip in run.read(Clip, "candidates")}
         if not self.clips:
             raise BadInput(f"{run.path} has no curated clips; run svmbench curate {run.path} first")
         self.verdicts = {v.clip_id: v for v in verdicts(run) if v.clip_id in self.clips}
@@ -41,22 +43,22 @@ class Items:
         self.sounds = {s.clip_id: s for s in run.read(ClipSound, "sounds")}
         self.pictures = {p.clip_id: p for p in run.read(ClipPicture, "pictures")}
         self.posts = {f"{p.platform}:{p.post_id}": p for p in run.read(Post, "posts")}
-        self.songs = {s.clip_id: s for s in run.read(Song, "songs")}
-        self.groups = self._groups()
+        self.shared, self.groups = Shared(self.clips.values()), self._groups()
         table = run.read_table("features_optical_flow")
         self.flows = {} if table is None else records.features_from_table(table)
         curves = [flow.values_TD[:, 0] for flow in self.flows.values()]
         self.motion_top = max(float(np.quantile(np.concatenate(curves), MOTION_TOP)), 1e-3) if curves else 1.0
 
+    def _grouped(self, clip: Clip) -> Clip:
+        """With the song that it was found to share; candidates have the platform's."""
+        song = self.songs.get(clip.clip_id)
+        return replace(clip, song_id=song.song_id) if song else clip
+
     def _groups(self) -> dict[str, list[str]]:
         groups: dict[str, list[str]] = defaultdict(list)
-        for clip_id in sorted(self.clips):
-            groups[self._song_id(clip_id)].append(clip_id)
+        for clip_id, clip in sorted(self.clips.items()):
+            groups[clip.song_id].append(clip_id)
         return groups
-
-    def _song_id(self, clip_id: str) -> str:
-        song = self.songs.get(clip_id)
-        return song.song_id if song else self.clips[clip_id].song_id
 
     def distances(self) -> dict[str, float | None]:
         """clip_id -> spreads to the nearest threshold."""
@@ -97,8 +99,8 @@ class Items:
         """One line of the numbers. Where a filter reads other measures too, its thresholds are those for this clip's values."""
         value, verdict, reads, turns = _number(clip.measures.get(rule.measure)), self.verdicts[clip.clip_id], [], rule.thresholds
         if getattr(module, "READS", ()):
-            others = {**clip.measures, **self.context(clip.clip_id)}
-            reads = [[other, _number(others.get(other))] for other in module.READS]
+            others = {**clip.measures, **self.shared.of(clip), "shared_song_posts": self.recipe.sound.shared_song_posts}
+            reads = [[other, found] for other in module.READS if (found := _number(others.get(other))) is not None]
 
             def answer(number: float) -> tuple[bool, bool]:
                 found = ask(module, chosen, number, others)
@@ -110,17 +112,12 @@ class Items:
             "strip": draw.strip(rule, turns, value), "fired": verdict.verdict != "keep" and name == verdict.filter,
         }  # fmt: skip
 
-    def context(self, clip_id: str) -> dict[str, float]:
-        """What filters may read beside a clip's own measures, as curation.judge gives it to them."""
-        posts = {self.clips[member].post_id for member in self.groups[self._song_id(clip_id)]}
-        return {"song_posts": len(posts), "shared_song_posts": self.recipe.sound.shared_song_posts}
-
     def _song(self, clip_id: str) -> dict[str, Any]:
         """The group, and the next member of it, round in a ring, so that the page has one to compare with."""
-        members, song = self.groups[self._song_id(clip_id)], self.songs.get(clip_id)
+        members, song = self.groups[self.clips[clip_id].song_id], self.songs.get(clip_id)
         other = members[(members.index(clip_id) + 1) % len(members)]
         found: dict[str, Any] = {
-            "song_id": self._song_id(clip_id), "num_clips": len(members), "other": None,
+            "song_id": self.clips[clip_id].song_id, "num_clips": len(members), "other": None,
             "source": song.source if song else "", "match_score": _number(song.match_score) if song else None,
         }  # fmt: skip
         if other != clip_id:

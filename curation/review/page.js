@@ -262,9 +262,11 @@
     for (const row of item.numbers) {
       const strip = make("td", {}, drawing(row.strip));
       body.append(make("tr", { className: row.fired ? "fired" : "" },
-        make("th", { scope: "row" }, words(row.filter), make("small", {}, words(row.measure), row.fired && row.reads.length ? `, read beside ${row.reads.map(([name, value]) => `${words(name)} ${number(value)}`).join(", ")}` : "")),
+        make("th", { scope: "row" }, words(row.filter), make("small", {}, words(row.measure))),
         make("td", { className: "value" }, number(row.value)), strip,
         make("td", { className: "turns" }, row.thresholds.map(number).join(", ") || "–")));
+      const reads = row.reads.map(([name, value]) => `${words(name)} ${number(value)}`).join(" · ");
+      if (row.fired && reads) body.append(make("tr", { className: "fired also" }, make("td", { colSpan: 4 }, `beside ${reads}`)));
     }
     const head = make("thead", {}, make("tr", {}, ...heads.map(([text, className]) => make("th", { scope: "col", className }, text))));
     const all = [make("table", {}, head, body)];

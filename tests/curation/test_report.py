@@ -158,6 +158,15 @@ def test_measures_with_their_thresholds_and_what_became_of_the_clips(run: RunFol
     assert bins["edges"][0] < SILENCE < bins["edges"][-1]
 
 
+def test_a_rule_that_reads_other_measures_is_drawn_where_it_turns_for_any_clip() -> None:
+    """Speech is doubtful above review_share, and dropped above max_share where the voice does not hold its pitch."""
+    recipe = a_recipe(filters={"speech": {"review_share": 0.05, "max_share": 0.5}})
+    clips = [a_clip(n, "s", speech_share=n / 100, held_share=0.0, tonal_share=0.2) for n in range(100)]
+    assert measures.measures(recipe, clips, (), {})[0]["thresholds"] == pytest.approx([0.05, 0.5])
+    held = [a_clip(n, "s", speech_share=n / 100, held_share=1.0, tonal_share=0.2) for n in range(100)]
+    assert measures.measures(recipe, held, (), {})[0]["thresholds"] == pytest.approx([0.05])
+
+
 def test_one_odd_value_does_not_flatten_a_histogram_and_is_counted() -> None:
     values = [*np.linspace(0, 1, 200).tolist(), 1e6]
     found = measures.histogram(values, {"kept": values}, marks=(1.5,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import random
 import threading
@@ -109,6 +110,37 @@ def test_several_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert not log.problems
 
 
+def test_a_writer_waits_for_another_that_is_at_it(tmp_path: Path) -> None:
+    decisions.append(tmp_path, [said("a", "anna", "keep")])
+    with open(decisions.place(tmp_path)) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writer = threading.Thread(target=decisions.append, args=(tmp_path, [said("b", "anna", "keep")]))
+        writer.start()
+        writer.join(0.3)
+        assert writer.is_alive()
+        assert len(decisions.read(tmp_path).decisions) == 1
+    writer.join()
+    assert len(decisions.read(tmp_path).decisions) == 2
+
+
+def test_a_log_that_grows_is_read_on_and_one_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    reading = decisions.Reading(tmp_path)
+    assert reading.log() == Log()
+    lines = [said(name, "anna", "keep") for name in "abc"]
+    decisions.append(tmp_path, lines[:1])
+    assert reading.log().decisions == (lines[0],)
+    path = decisions.place(tmp_path)
+    path.write_bytes(path.read_bytes() + b'{"torn')
+    assert (reading.log().decisions, len(reading.log().problems)) == ((lines[0],), 1)
+    decisions.append(tmp_path, lines[1:])
+    log = reading.log()
+    assert (log.decisions, [p.line for p in log.problems]) == (tuple(lines), [2])
+    assert log == decisions.read(tmp_path)
+    path.unlink()
+    decisions.append(tmp_path, lines[2:])
+    assert reading.log().decisions == (lines[2],)
+
+
 def test_an_id_counts_once_and_may_not_say_two_things(tmp_path: Path) -> None:
     line = said("a", "anna", "keep")
     decisions.append(tmp_path, [line, line, replace(line, verdict="unsure")])
@@ -130,6 +162,7 @@ def test_the_majority_settles_and_a_tie_is_disputed() -> None:
     anna, ben, cleo = said("a", "anna", "keep"), said("a", "ben", "drop"), said("a", "cleo", "drop", reason="ambience")
     assert told(anna, ben) == {}
     assert decisions.disputed(Log((anna, ben))) == {"a"}
+    assert decisions.disputed(Log((anna, ben, said("a", "cleo", "unsure")))) == {"a"}
     assert told(anna, ben, cleo) == {"a": "drop"}
     assert decisions.settled(Log((anna, ben, cleo)))["a"].reason == "ambience"  # the latest of those who say so
     assert decisions.disputed(Log((anna, ben, cleo))) == set()
@@ -143,7 +176,7 @@ def test_unsure_counts_only_where_nobody_said_more() -> None:
 
 def test_the_order_of_the_lines_does_not_matter() -> None:
     first, second, third = said("a", "anna", "keep"), said("a", "anna", "drop"), said("b", "anna", "unsure")
-    lines = [first, second, back(second), third, said("b", "ben", "drop"), said("a", "ben", "unsure")]
+    lines = [first, second, back(second), third, said("b", "ben", "drop"), said("a", "ben", "unsure"), said("b", "anna", "drop")]
     wanted = decisions.settled(Log(tuple(lines)))
     for seed in range(10):
         random.Random(seed).shuffle(lines)

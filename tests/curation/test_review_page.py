@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from curation.review.session import Session
 from svmbench import recipe as recipes
 from svmbench import records
 from svmbench.errors import BadInput, SiteError
-from svmbench.records import Box, Clip, ClipPicture, ClipSound, Features, Post, RuleVerdict, Song
+from svmbench.records import Box, Clip, ClipPicture, ClipSound, Features, Post, RuleVerdict, Song, Verdict
 from svmbench.store import RunFolder
 
 EVIL = '</bdi><script>window.pwned=1</script><img src=x onerror=window.pwned=2> \u202e"evil'
@@ -331,6 +332,20 @@ def test_a_blind_clip_tells_nothing_of_the_filter(client: Client) -> None:
             assert 'class="speech"' in item["waveform"]
 
 
+def test_a_rule_that_reads_other_measures_turns_where_it_does_for_this_clip(run: RunFolder) -> None:
+    items = Session(RECIPE, run, "anna", second=0, blind=0, seed=0).items
+
+    def judge(value: float, settings: Any, others: dict[str, float]) -> Verdict:
+        keep = value < 0.1 * others.get("song_posts", 9)
+        return Verdict(keep=keep, reason="" if keep else "mostly_silent", value=value)
+
+    module = SimpleNamespace(READS=("song_posts", "nothing"), judge=judge)
+    items.filters = [("silence", module, None)]
+    row = items.shown("tiktok-0-0", blind=False)["numbers"][0]
+    assert row["thresholds"] == [pytest.approx(0.3)]  # three posts share the song
+    assert row["reads"] == [["song_posts", 3.0]]
+
+
 def test_a_run_from_before_sounds_and_verdicts_opens(run: RunFolder) -> None:
     clips = run.read(Clip, "candidates")
     with run.writing("curate") as writer:
@@ -514,7 +529,7 @@ def test_the_border_the_numbers_and_the_sound_are_drawn(reader: Callable[..., Re
     assert page.js("getComputedStyle(document.getElementById('overlay')).visibility") == "hidden"
     assert page.text("stamp") == "In doubt"
     assert page.text("said-by") == "mostly silent · rule silence · silent share 0.48, turns at 0.5"
-    assert page.js("document.querySelectorAll('tr.fired').length") == 1
+    assert page.js("document.querySelectorAll('tr.fired:not(.also)').length") == 1
     assert page.js("document.querySelector('tr.fired .limit') !== null && document.querySelector('tr.fired .here') !== null")
     shade = page.js("(r => [r.getAttribute('x'), r.getAttribute('width')])(document.querySelector('.waveform .speech'))")
     assert [float(number) for number in shade] == pytest.approx([1000 / 6, 1000 / 3], abs=0.1)  # 0.5 to 1.5 s of 3 s

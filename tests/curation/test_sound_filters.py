@@ -198,6 +198,18 @@ def test_a_detector_that_does_not_hear_a_voice_is_refused(pair: tuple[str, str],
         _silero.probabilities(np.zeros(512, np.float32))
 
 
+@pytest.mark.usefixtures("fresh_network")
+def test_a_worker_finds_out_before_its_first_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    speech.prepare()
+    _silero.tested_weights.cache_clear()
+    monkeypatch.setattr(_silero, "_run", lambda net, wave: np.zeros(len(wave) // 512, np.float32))
+    with pytest.raises(MissingExtra, match="self-test"):
+        speech.prepare()
+    monkeypatch.setattr(_silero, "_run", lambda net, wave: np.ones(len(wave) // 512, np.float32))
+    with pytest.raises(MissingExtra, match="self-test"):
+        speech.prepare()
+
+
 def test_the_filters_do_not_import_pytorch(tmp_path: Path) -> None:
     code = (
         "import sys, numpy; from curation.filters import _silero, ambience, clipping, held_pitch, loudness, silence, speech;"
@@ -257,7 +269,7 @@ def test_composed_ambience_is_dropped(kind: str, sound_clip: Callable[..., ClipM
     assert said(speech, clip)[0] == "keep"
 
 
-def test_a_composed_voice_over_is_speech(sound_clip: Callable[..., ClipMedia]) -> None:
+def test_a_composed_voice_over_is_not_kept(sound_clip: Callable[..., ClipMedia]) -> None:
     """A voice from the composer, 5 dB over its music, for two thirds of the clip."""
     rng = np.random.default_rng(3)
     talk = soxr.resample(voice.speak(voice.script(rng, 0.0, 8.0), 12.0, rng), voice.HZ, HZ)

@@ -189,6 +189,14 @@ def test_what_is_not_transformed_would_change_nothing() -> None:
             np.testing.assert_allclose(ours[name].mean(axis=0), theirs[name].mean(axis=0), atol=0.05, err_msg=name)
 
 
+def test_the_last_row_of_a_short_clip_is_silence() -> None:
+    """Also where a low tone rings on in the lowest constant-Q bins to the end of what is transformed."""
+    tone = (0.5 * np.sin(2 * np.pi * 35 * np.arange(3 * HZ) / HZ)).astype(np.float32)
+    found = vm_net.blocks(np.pad(tone, (0, vm_net.TAIL)))["cens"]
+    assert found[-2].max() > -10
+    np.testing.assert_allclose(found[-1], -80)
+
+
 def test_the_middle_of_a_long_clip_counts() -> None:
     wave = made_up(29.12)
     louder = np.concatenate([np.full(5000, 0.9, np.float32), wave, np.full(5000, 0.9, np.float32)])

@@ -265,10 +265,12 @@ def songs(cases: Sequence[Case], run: RunFolder, recipe: Recipe, fleet: Fleet) -
         f"recall where excerpts overlap {OVERLAP_S:g} s",
         "recall where they overlap less",
     )
-    remark = (
-        "Pairs of clips. In the composed catalogue all posts of a song have its track id, so only the second row tells of sound."
+    again = len(true & _pairs({name: _original(c) for name, c in by_id.items()}))
+    remarks = (
+        "Pairs of clips. In the composed catalogue all posts of a song have its track id, so only the second row tells of sound.",
+        f"{again} of the pairs are uploads of one video, which have the same sound but for its encoding.",
     )
-    return Table(title="Songs", columns=columns, rows=rows, remarks=(remark,))
+    return Table(title="Songs", columns=columns, rows=rows, remarks=remarks)
 
 
 def _overlap_s(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
@@ -280,10 +282,14 @@ def duplicates(cases: Sequence[Case], run: RunFolder) -> Table:
     """Pairs of uploads of one video, among the clips for which copies were looked for: those that nothing else refuses."""
     copies = run.read(Duplicate, "duplicates")
     looked = {c.clip.clip_id for c in cases if c.kept} | {row.clip_id for row in copies}
-    original = {c.clip.clip_id: c.truth["duplicate_of"] or c.clip.post_id for c in cases if c.clip.clip_id in looked}
+    original = {c.clip.clip_id: _original(c) for c in cases if c.clip.clip_id in looked}
     true, told = _pairs(original), _pairs({row.clip_id: row.cluster for row in copies})
     row = (str(len(looked)), rate(len(told & true), len(told)), rate(len(told & true), len(true)))
     return Table(title="Near-duplicates", columns=("clips", "precision of pairs", "recall of pairs"), rows=[row])
+
+
+def _original(case: Case) -> str:
+    return str(case.truth["duplicate_of"] or case.clip.post_id)
 
 
 def _pairs(key_of: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -4,7 +4,7 @@ Composes the posts, serves them on the embedded platform, crawls and curates the
 scores borders, cuts, motion, stillness, beats, speech, verdicts, songs and near-duplicates; prints Markdown. The recipe is the
 demo's, without the features that nothing here reads; the seed is not the demo's, on which thresholds may have been looked at.
 Everything is kept in FOLDER (default: a temporary one), and the same command goes on where it stopped. A thousand posts take
-about half an hour of CPU time; --posts takes fewer.
+about twenty minutes of CPU time; --posts takes fewer.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ def main() -> None:
         run, tables = curated(recipe, folder.resolve(), jobs.Where(local=told.local))
         print(f"{told.posts} composed posts, seed {told.seed}, svmbench {commit()}; preset {recipe.sound.preset}\n")
         print("\n".join(map(str, tables)))
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        print(f"CPU time of this call: {sum(u.ru_utime + u.ru_stime for u in used):.0f} s; the run is {run.path}")
+        if told.local:
+            used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+            print(f"CPU time of this call: {sum(u.ru_utime + u.ru_stime for u in used):.0f} s")
+        print(f"the run: {run.path}" if told.folder else "nothing was kept; name a folder to keep the run")
 
 
 if __name__ == "__main__":

@@ -210,15 +210,15 @@ def costs(pairs: list[Pair]) -> None:
     small = [(flow.shrunk(a), flow.shrunk(b)) for a, b in both]
     size, least = first.shape[1:], small[0][0].shape
     fields = [follow(a, b) for a, b in small]
-    moved = np.stack([flow.displacements(field, size, least) for field in fields])
-    doubt, place = np.stack([flow.doubts(a) for a, _ in small]), flow.places(size, least)
+    moved = flow.in_diagonals(np.stack([flow.displacements(field, least) for field in fields]), least, size)
+    doubt, place = flow.doubts(np.stack([flow.steepness(a) for a, _ in small]), least), flow.places(size, least)
     parts: dict[str, Callable[[], object]] = {
         "shrinking": lambda: [(flow.shrunk(a), flow.shrunk(b)) for a, b in both],
         "search": lambda: [follow(a, b) for a, b in small],
         "cut gate": lambda: [flow.is_cut(a, b) for a, b in small],
         "still gate": lambda: [flow.is_still(a, b) for a, b in both],
-        "points and their doubt": lambda: [
-            (flow.displacements(f, size, least), flow.doubts(a)) for f, (a, _) in zip(fields, small, strict=True)
+        "points and their steepness": lambda: [
+            (flow.displacements(f, least), flow.steepness(a)) for f, (a, _) in zip(fields, small, strict=True)
         ],
         "camera": lambda: flow.camera_and_rest(moved, doubt, place),
     }

@@ -1,11 +1,11 @@
 """Are posts of one song found, and no others? python tests/perf/songs.py [SONGS] [SEED] [--margins].
 
-SONGS composed songs (default 200), of SEED (default 202; the thresholds were chosen on seed 101). An index holds 15 s of each; it
-is asked with 15 s that begin 1.2 s later and were changed, then with stretches that overlap less. Printed for each change: how
-many songs are found, with Wilson's 95 % interval, and how many pairs of different songs were taken for one; how many the words and
-the landmarks alone point at; and what Chromaprint's words alone say, without a sweep (wrong bits at most .25 over 30 words or
-more, which is compared with the right song only). Then real recordings, and sounds without music. Then what it costs. --margins: also how far
-right and wrong pairs are apart.
+SONGS composed songs (default 200), of SEED (default 202; the thresholds were chosen on seed 101). An index holds 15 s of each;
+it is asked with 15 s that begin 1.2 s later and were changed, then with stretches that overlap less. Printed for each change: how
+many songs are found, with Wilson's 95 % interval, and how many pairs of different songs were taken for one; how many the words
+and the landmarks alone point at; and what Chromaprint's words alone say, without a sweep (wrong bits at most .25 over 30 words or
+more, compared with the right song only). Then real recordings, and sounds without music. Then what it costs. --margins: also how
+far right and wrong pairs are apart.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def queries(wave_N: np.ndarray, rng: np.random.Generator, changes: dict) -> dict
 def score(songs: dict[str, dict[str, Heard]]) -> dict[str, Row]:
     """songs: name -> query -> sound; names that share what stands before '|' are one song."""
     names = [name for name in songs if "" in songs[name]]
-    index = Index([songs[name][""] for name in names], list(range(len(names))))
+    index = Index.of([songs[name][""] for name in names], list(range(len(names))))
     rows: dict[str, Row] = {}
     for name, asked in songs.items():
         for change, one in asked.items():
@@ -136,8 +136,10 @@ def table(title: str, rows: dict[str, Row], margins: bool) -> None:
     )
     for change, row in rows.items():
         low, high = wilson(row.found, row.asked)
-        print(f"{change:26}{row.found:>5}/{row.asked:<4}  {row.found / row.asked:6.3f}  {low:.3f} to {high:.3f} {len(row.false):>11}"
-              f"{row.by_words / row.asked:>8.2f}{row.by_landmarks / row.asked:>8.2f}{row.bare / row.asked:>10.2f}")  # fmt: skip
+        share = row.found / row.asked
+        print(f"{change:26}{row.found:>5}/{row.asked:<4}  {share:6.3f}  {low:.3f} to {high:.3f} "
+              f"{len(row.false):>11}{row.by_words / row.asked:>8.2f}{row.by_landmarks / row.asked:>8.2f}"
+              f"{row.bare / row.asked:>10.2f}")  # fmt: skip
         if margins:
             right, wrong = [[c.lay.height for c in some if c] for some in (row.right, row.wrong)]
             bits = [[c.wrong_bits for c in some if c and c.wrong_bits is not None] for some in (row.right, row.wrong)]
@@ -208,8 +210,8 @@ def main(count: int, seed: int, margins: bool) -> None:
     table(f"{len(real)} real recordings of music, with the {count} composed songs in the index", score(mixed), margins)
     quiet = {name: hear(wave) for name, wave in {**other, **without_music(8)}.items()}
     false = _pairs(quiet, {**{n: q[""] for n, q in heard.items()}, **{n: q[""] for n, q in shelf.items()}})
-    print(f"\n{len(quiet)} sounds: {len(other)} other real recordings, voices, places, tones, hums, beeps, noise, silence; with each "
-          f"other and with all songs taken for one: {len(false)}")  # fmt: skip
+    print(f"\n{len(quiet)} sounds: {len(other)} other real recordings, voices, places, tones, hums, beeps, noise, silence; pairs "
+          f"with each other and with all songs that are taken for one: {len(false)}")  # fmt: skip
     for pair in false:
         print(f"  {pair[0]} and {pair[1]}: height {pair[2].lay.height:.1f}, wrong bits {pair[2].wrong_bits}")
     cost(heard)
@@ -217,7 +219,7 @@ def main(count: int, seed: int, margins: bool) -> None:
 
 def _pairs(quiet: dict[str, Heard], songs: dict[str, Heard]) -> list[tuple[str, str, Comparison]]:
     names, everything = [*quiet, *songs], [*quiet.values(), *songs.values()]
-    index = Index(everything, list(range(len(everything))))
+    index = Index.of(everything, list(range(len(everything))))
     found = {}
     for i, name in enumerate(quiet):
         for candidate in index.ask(everything[i], i):
@@ -229,9 +231,13 @@ def _pairs(quiet: dict[str, Heard], songs: dict[str, Heard]) -> list[tuple[str, 
 
 def cost(heard: dict[str, dict[str, Heard]]) -> None:
     wave = np.asarray(soxr.resample(music.play(music.song(1, 1), 5, LENGTH_S, HZ), HZ, fingerprint.HZ), np.float32)
+    works = {
+        "words at 13 speeds": lambda: fingerprint.words(wave),
+        "words at one speed": lambda: fingerprint.words(wave, (1.0,)),
+        "landmarks": lambda: landmarks.peaks(wave),
+    }
     times = {}
-    for name, work in {"words at 13 speeds": lambda: fingerprint.words(wave), "words at one speed": lambda: fingerprint.words(wave, (1.0,)),
-                       "landmarks": lambda: landmarks.peaks(wave)}.items():  # fmt: skip
+    for name, work in works.items():
         work()
         began = time.process_time()
         for _ in range(20):

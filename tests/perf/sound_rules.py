@@ -237,7 +237,7 @@ def is_voice(item: Item) -> bool:
 
 
 def bounds(found: list[Item]) -> None:
-    """What each threshold parts, by the first half: its default beside a quantile of what lies below and one of what lies above."""
+    """What each threshold parts, by the first half: its default, a quantile of what lies below, and one of what lies above."""
 
     def values(key: str, want: Callable[[Item], bool]) -> list[float]:
         return [v for item in found if want(item) and (v := item.measures[key]) is not None]

@@ -63,6 +63,11 @@ def test_features_of_different_lengths_survive() -> None:
         np.testing.assert_array_equal(back[name].values_TD, feature.values_TD)
 
 
+def test_a_table_of_an_older_run_may_lack_a_column() -> None:
+    found = from_table(Clip, to_table(Clip, [a_clip()]).drop_columns(["measures", "media"]))[0]
+    assert (found.measures, found.media) == ({}, None)  # the default, else nothing
+
+
 def test_features_refuse_another_shape_or_type() -> None:
     with pytest.raises(TypeError, match="float32 of shape"):
         Features(values_TD=np.zeros(3, np.float32), hop_s=1.0)
