@@ -82,6 +82,7 @@ class ClipJob:
         self.border = border.method(recipe.borders.method)
         inside = [module.NEEDS for _, module, _ in self.filters] + [module.NEEDS for _, module in self.features]
         inside += [hashes.NEEDS, cut_rate.NEEDS, clip_sound.NEEDS]
+        self.hears_beats = any(name == "beats" for name, _ in self.features)
         self.listens = recipe.songs.by == "fingerprint"
         if self.listens:
             inside.append(fingerprint.NEEDS)
@@ -109,7 +110,7 @@ class ClipJob:
             clip=_clip(post, clip, measures),
             picture=_picture(name, self.recipe.borders.method, found, clip),
             thumbnails=small,
-            sound=self._heard(name, clip, errors),
+            sound=clip_sound.of(name, clip, errors=errors, hears_beats=self.hears_beats),
             fingerprint=self._fingerprint(name, clip),
         )
 
@@ -134,11 +135,6 @@ class ClipJob:
                 value, errors[module.NAME_OF_MEASURE] = None, detail(error)
             found[module.NAME_OF_MEASURE] = None if value is None else float(value)
         return found, errors
-
-    def _heard(self, name: str, clip: ClipMedia, errors: Mapping[str, str]) -> ClipSound:
-        hears_speech = any(filter_name == "speech" for filter_name, _, _ in self.filters)
-        hears_beats = any(feature_name == "beats" for feature_name, _ in self.features)
-        return clip_sound.of(name, clip, errors=errors, hears_speech=hears_speech, hears_beats=hears_beats)
 
     def _fingerprint(self, name: str, clip: ClipMedia) -> Fingerprint | None:
         if not self.listens:

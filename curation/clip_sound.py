@@ -20,10 +20,10 @@ PEAK_S = 0.02  # ours: a pixel of the drawn waveform, roughly, for clips of half
 NEEDS = Needs(audio_hz=(HZ,))
 
 
-def of(clip_id: str, clip: ClipMedia, *, errors: Mapping[str, str], hears_speech: bool, hears_beats: bool) -> ClipSound:
-    """hears_speech, hears_beats: whether the recipe looks for them, so that both are known already and cost nothing."""
+def of(clip_id: str, clip: ClipMedia, *, errors: Mapping[str, str], hears_beats: bool) -> ClipSound:
+    """errors: of measures. hears_beats: whether the recipe has the feature, so that the beats are known and cost nothing."""
     wave = finite_wave(clip, HZ)
-    spans = speech.spans(clip) if hears_speech and wave.size and speech.NAME_OF_MEASURE not in errors else ()
+    spans = speech.spans(clip) if wave.size and speech.NAME_OF_MEASURE not in errors else ()
     tracked = beats.of(clip) if hears_beats else None
     return ClipSound(
         clip_id=clip_id,

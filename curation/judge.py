@@ -14,13 +14,14 @@ from typing import Any
 
 from curation import duplicates
 from curation.clip_job import listed_filters, measuring_filters
+from curation.labels import unified
 from curation.review.decisions import Decision
 from curation.rules import DROP, REVIEW, STAGE, Ruling, failed, refused, rule
 from curation.songs import group, post_of
 from svmbench.errors import BadSettings
 from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Fingerprint, RuleVerdict, Song
+from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Fingerprint, Label, Post, RuleVerdict, Song
 
 __all__ = ["STAGE", "Changes", "Evidence", "Judgement", "changes", "judge", "measured_with", "require_measures", "thresholds"]
 KEPT, NEW = "kept", "new"
@@ -29,7 +30,7 @@ NATURAL_SOUND = "natural_sound"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is judged. pictures, prints: by clip_id, called only where they are looked at.
+    """What is judged. pictures, prints (by clip_id), posts: called only where they are looked at.
 
     lacking: clip_id -> a feature of the recipe that it does not have. errors: clip_id -> measure -> why it could not be taken.
     decisions: clip_id -> what a person decided.
@@ -41,13 +42,15 @@ class Evidence:
     lacking: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    posts: Callable[[], Sequence[Post]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """clips: what is kept. drops: one for every other candidate. duplicates: the clusters among what would else be kept.
 
-    songs: of every candidate. verdicts: what the rules alone say of every candidate that no failure keeps out.
+    songs: of every candidate. verdicts: what the rules alone say of every candidate that no failure keeps out. labels: of the
+    clips, where the recipe asks for them.
     """
 
     clips: list[Clip]
@@ -55,6 +58,7 @@ class Judgement:
     duplicates: list[Duplicate]
     songs: list[Song]
     verdicts: list[RuleVerdict]
+    labels: list[Label]
 
     def outcomes(self) -> dict[str, str]:
         """Post key -> 'kept', or the reason of its drop."""
@@ -108,6 +112,7 @@ def thresholds(recipe: Recipe) -> dict[str, Any]:
         "duplicates": recipe.duplicates.model_dump(mode="json"),
         "sound": recipe.sound.model_dump(mode="json"),
         "songs": recipe.songs.model_dump(mode="json"),
+        "labels": recipe.labels.model_dump(mode="json") if recipe.labels else None,
         "filters": {name: asdict(chosen) for name, _, chosen in listed_filters(recipe)},
     }
 
@@ -145,7 +150,9 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
         if not twin.kept
     }
     kept = [clip for clip in kept if clip.clip_id not in drops]
-    return Judgement(clips=kept, drops=[drops[key] for key in sorted(drops)], duplicates=twins, songs=songs, verdicts=verdicts)
+    labels = unified(kept, evidence.posts(), recipe.labels) if recipe.labels else []
+    left_out = [drops[key] for key in sorted(drops)]
+    return Judgement(clips=kept, drops=left_out, duplicates=twins, songs=songs, verdicts=verdicts, labels=labels)
 
 
 class Shared:

@@ -20,7 +20,7 @@ from curation.clip_job import STAGE, Candidate, ClipJob, listed_filters, post_ke
 from curation.isolate import Item, supervised
 from curation.judge import Changes, Judgement
 from curation.review import decisions
-from curation.split import split
+from curation.split import remarks, split
 from svmbench import plugins, records
 from svmbench.errors import BadInput, BadMedia, BadSettings, MissingExtra
 from svmbench.fleet import Fleet, WorkerLost
@@ -34,6 +34,7 @@ from svmbench.records import (
     Drop,
     Duplicate,
     Fingerprint,
+    Label,
     Post,
     RuleVerdict,
     Song,
@@ -45,7 +46,15 @@ from svmbench.store import RunFolder, Writer
 BATCH, BATCH_S = 16, 10.0  # ours: finished posts a commit, and how long they may wait for it
 LIMIT_S, LIMIT_FACTOR = 30.0, 4.0  # ours: wall time a post may take, and how often its length
 LIBRARIES = ("av", "cv2", "skimage", "scipy", "soxr")
-THRESHOLDS = ("clip.min_s", "filters", "duplicates", "sound", "songs", "split")  # of a recipe: what may change without decoding
+THRESHOLDS = (
+    "clip.min_s",
+    "filters",
+    "duplicates",
+    "sound",
+    "songs",
+    "labels",
+    "split",
+)  # of a recipe: what may change without decoding
 
 
 def check(recipe: Recipe) -> None:
@@ -235,6 +244,7 @@ def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Sta
         lacking=_lacking(recipe, run, candidates),
         errors={s.clip_id: s.errors for s in run.read(ClipSound, "sounds") if s.errors},
         decisions=decisions.settled(log),
+        posts=lambda: run.read(Post, "posts"),
     )
 
 
@@ -247,6 +257,7 @@ def _judged(run: RunFolder) -> Judgement:
         duplicates=run.read(Duplicate, "duplicates"),
         songs=run.read(Song, "songs"),
         verdicts=run.read(RuleVerdict, "verdicts"),
+        labels=run.read(Label, "labels"),
     )
 
 
@@ -257,6 +268,7 @@ def _tables(found: Judgement) -> dict[str, pa.Table]:
         "duplicates": records.to_table(Duplicate, found.duplicates),
         "songs": records.to_table(Song, found.songs),
         "verdicts": records.to_table(RuleVerdict, found.verdicts),
+        "labels": records.to_table(Label, found.labels),
     }
 
 
@@ -277,12 +289,15 @@ def _split(recipe: Recipe, run: RunFolder, progress: Progress) -> None:
     clips = run.read(Clip, "clips")
     with progress.stage("split", total=len(clips), unit="clips") as stage:
         stage.summary.seen = len(clips)
-        parts = split(clips, recipe.split, run.read(Duplicate, "duplicates"))
+        twins, posts, labels = run.read(Duplicate, "duplicates"), run.read(Post, "posts"), run.read(Label, "labels")
+        parts = split(clips, recipe.split, twins, posts, labels)
         if parts != run.read(Split, "splits"):
             with run.writing("split") as writer:
                 writer.replace([c.clip_id for c in clips], {"splits": records.to_table(Split, parts)})
         stage.add(kept=sum(len(part.clip_ids) for part in parts))
-        stage.summary.notes += _shares(parts, clips)
+        stage.summary.notes += [*_shares(parts, clips), *remarks(parts, clips, recipe.split, twins, posts)]
+        if recipe.duplicates.keep == "none":
+            stage.summary.notes.append("near-duplicates were not looked for (duplicates.keep: none), so copies may be parted")
 
 
 def _shares(parts: list[Split], clips: list[Clip]) -> Iterator[str]:

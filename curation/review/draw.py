@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -51,12 +50,12 @@ def loudness(sound: ClipSound, length_s: float) -> np.ndarray:
     return np.sqrt([part.max() if part.size else 0.0 for part in found])
 
 
-def strip(rule: Rule, thresholds: Sequence[float], value: float | None) -> Markup:
-    """How a measure is distributed over the run, where this clip's verdict turns, and this clip's value as a dot."""
+def strip(rule: Rule, value: float | None) -> Markup:
+    """How a measure is distributed over the run, where the verdict turns, and this clip's value as a dot."""
     width, height = STRIP
     if not rule.values:
         return Markup("")
-    shown = (*rule.values, *thresholds)
+    shown = (*rule.values, *rule.thresholds)
     low, high = min(shown), max(shown)
     high = high if high > low else low + 1
     counts, _ = np.histogram(rule.values, bins=BINS, range=(low, high))
@@ -70,7 +69,7 @@ def strip(rule: Rule, thresholds: Sequence[float], value: float | None) -> Marku
     def x(number: float) -> str:
         return f"{4 + min(max((number - low) / (high - low), 0.0), 1.0) * (width - 8):.1f}"
 
-    limits = "".join(f'<path class="limit" d="M{x(t)} 0V{height}"/>' for t in thresholds)
+    limits = "".join(f'<path class="limit" d="M{x(t)} 0V{height}"/>' for t in rule.thresholds)
     dot = "" if value is None or not np.isfinite(value) else f'<circle class="here" cx="{x(value)}" cy="{height - 5}" r="4"/>'
     floor = f'<path class="floor" d="M0 {height - 3.5}H{width}"/>'
     return Markup(f'<svg class="strip" viewBox="0 0 {width} {height}" aria-hidden="true">{floor}{bars}{limits}{dot}</svg>')

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,27 @@ class Items:
         return groups
 
     def distances(self) -> dict[str, float | None]:
-        """clip_id -> spreads to the nearest threshold."""
-        near = {clip_id: margins.nearest(self.rules, clip.measures) for clip_id, clip in self.clips.items()}
-        return {clip_id: found[1] if found else None for clip_id, found in near.items()}
+        """clip_id -> spreads to the nearest threshold. Of clips that are not in doubt, without what their filters read beside:
+        there may be many of them."""
+        found = {}
+        for clip_id, clip in self.clips.items():
+            verdict = self.verdicts.get(clip_id)
+            rules = self.rules_of(clip) if verdict and verdict.verdict == "review" else self.rules
+            near = margins.nearest(rules, clip.measures)
+            found[clip_id] = near[1] if near else None
+        return found
+
+    def rules_of(self, clip: Clip) -> list[margins.Rule]:
+        """The rules with the thresholds that they have for this clip: a filter may read its other measures, and its song's."""
+        others = {**clip.measures, **self.shared.of(clip), "shared_song_posts": self.recipe.sound.shared_song_posts}
+        found = []
+        for rule, (_, module, chosen) in zip(self.rules, self.filters, strict=True):
+            if getattr(module, "READS", ()) and rule.values:
+                answer = partial(_answer, module, chosen, others)
+                turns = margins.thresholds(answer, (min(rule.values), max(rule.values)), rule.spread)
+                rule = replace(rule, thresholds=turns)
+            found.append(rule)
+        return found
 
     def shown(self, clip_id: str, *, blind: bool) -> dict[str, Any]:
         clip = self.clips[clip_id]
@@ -83,33 +102,26 @@ class Items:
         }  # fmt: skip
 
     def _judged(self, clip: Clip) -> dict[str, Any]:
-        verdict = self.verdicts[clip.clip_id]
-        used = {rule.measure for rule in self.rules}
-        near = margins.nearest(self.rules, clip.measures)
+        verdict, rules = self.verdicts[clip.clip_id], self.rules_of(clip)
+        used = {rule.measure for rule in rules}
+        near = margins.nearest(rules, clip.measures)
         return {
             "verdict": {
                 "verdict": verdict.verdict, "filter": verdict.filter, "reason": verdict.reason, "value": _number(verdict.value),
             },
-            "numbers": [self._row(rule, *chosen, clip) for rule, chosen in zip(self.rules, self.filters, strict=True)],
+            "numbers": [self._row(rule, module, clip) for rule, (_, module, _) in zip(rules, self.filters, strict=True)],
             "others": [[name, _number(value)] for name, value in sorted(clip.measures.items()) if name not in used],
             "closest": {"filter": near[0].name, "margin": near[1]} if near else None,
         }  # fmt: skip
 
-    def _row(self, rule: margins.Rule, name: str, module: Any, chosen: Any, clip: Clip) -> dict[str, Any]:
-        """One line of the numbers. Where a filter reads other measures too, its thresholds are those for this clip's values."""
-        value, verdict, reads, turns = _number(clip.measures.get(rule.measure)), self.verdicts[clip.clip_id], [], rule.thresholds
-        if getattr(module, "READS", ()):
-            others = {**clip.measures, **self.shared.of(clip), "shared_song_posts": self.recipe.sound.shared_song_posts}
-            reads = [[other, found] for other in module.READS if (found := _number(others.get(other))) is not None]
-
-            def answer(number: float) -> tuple[bool, bool]:
-                found = ask(module, chosen, number, others)
-                return found.keep, found.review
-
-            turns = margins.thresholds(answer, rule.values, rule.spread)
+    def _row(self, rule: margins.Rule, module: Any, clip: Clip) -> dict[str, Any]:
+        """One line of the numbers."""
+        value, verdict = _number(clip.measures.get(rule.measure)), self.verdicts[clip.clip_id]
+        others = {**clip.measures, **self.shared.of(clip)}
+        reads = [[name, found] for name in getattr(module, "READS", ()) if (found := _number(others.get(name))) is not None]
         return {
-            "filter": name, "measure": rule.measure, "value": value, "thresholds": list(turns), "reads": reads,
-            "strip": draw.strip(rule, turns, value), "fired": verdict.verdict != "keep" and name == verdict.filter,
+            "filter": rule.name, "measure": rule.measure, "value": value, "thresholds": list(rule.thresholds), "reads": reads,
+            "strip": draw.strip(rule, value), "fired": verdict.verdict != "keep" and rule.name == verdict.filter,
         }  # fmt: skip
 
     def _song(self, clip_id: str) -> dict[str, Any]:
@@ -125,6 +137,11 @@ class Items:
             caption = _post(self.posts.get(post_of(clip)), "")["caption"]
             found["other"] = {"clip_id": other, "start_s": clip.start_s, "end_s": clip.end_s, "caption": caption}
         return found
+
+
+def _answer(module: Any, chosen: Any, others: Mapping[str, float | None], value: float) -> tuple[bool, bool]:
+    found = ask(module, chosen, value, others)
+    return found.keep, found.review
 
 
 def verdicts(run: RunFolder) -> list[RuleVerdict]:

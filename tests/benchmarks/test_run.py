@@ -23,7 +23,7 @@ from svmbench import plugins
 from svmbench.errors import BadInput, BadScores, BadSettings, UnknownName
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
-from svmbench.records import DIRECTIONS, Score
+from svmbench.records import DIRECTIONS, Score, Split, to_table
 from svmbench.store import RunFolder
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -279,6 +279,20 @@ def test_a_failed_check_marks_the_row_and_does_not_hide_it(toy: RunFolder, local
     rows = toy.read(Score, "scores")
     assert rows
     assert all("batch_invariance" in r.checks for r in rows)
+
+
+def test_a_split_as_published_marks_every_row(toy: RunFolder, local: Fleet) -> None:
+    """Half of each part changes places by chance, so that songs of several clips stand in both."""
+    ids = [clip_id for part in toy.read(Split, "splits") for clip_id in part.clip_ids]
+    parts = {"train": ids[::2], "test": ids[1::2]}
+    rows = [Split(name=name, clip_ids=tuple(of), grouped_by="none", rule="as_published") for name, of in parts.items()]
+    clips = {name: toy.read_table(name) for name in toy.table_names() if name != "splits"}
+    with toy.writing("curate") as writer:
+        writer.replace(ids, {**clips, "splits": to_table(Split, rows)})
+    go(toy, local, names=("cca",))
+    scores = toy.read(Score, "scores")
+    assert scores
+    assert all(row.checks == ("split_leak",) for row in scores)
 
 
 def test_a_baseline_whose_feature_is_missing(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,18 +233,18 @@ def test_a_clip_in_two_parts_and_a_post_with_clips_in_two_parts(planted: Planted
 
 def test_a_file_alone_is_checked_by_its_columns(fleet: Fleet, tmp_path: Path) -> None:
     """As music benchmarks publish their splits: a file a part, a video and its music in each row, and nothing else."""
-    (tmp_path / "train.csv").write_text("video_id,music_id,uploader\nv1,m1,u1\nv2,m2,\nv3,m3,u3\n")
+    (tmp_path / "train.csv").write_text("\ufeffvideo_id,music_id,uploader\nv1,m1,u1\nv2,m2,\nv3,m3,u3\nv8,m8,u1\n", "utf-8")
     (tmp_path / "val_data.csv").write_text("video_id,music_id,uploader\nv4,m1,u4\n")
     (tmp_path / "test.csv").write_text("video_id,music_id,uploader\nv5,m1,u3\nv6,m6,\nv1,m7,u7\n")
     found = audit(tmp_path, fleet)
-    assert found.parts == {"train": 3, "val": 1, "test": 3}
+    assert found.parts == {"train": 4, "val": 1, "test": 3}
     shared = {kind.name: {thing.value: dict(thing.ids) for thing in kind.shared} for kind in found.kinds}
     assert shared["song"] == {"m1": {"train": ("v1",), "val": ("v4",), "test": ("v5",)}}
     assert shared["author"] == {"u3": {"train": ("v3",), "test": ("v5",)}}
     assert shared["post"] == {"v1": {"train": ("v1",), "test": ("v1",)}}
     unchecked = {kind.name: kind.unchecked for kind in found.kinds if kind.unchecked}
     assert unchecked == dict.fromkeys(("clip", "fingerprint", "near-duplicate", "media"), "no column tells it")
-    assert next(kind for kind in found.kinds if kind.name == "author").num_known == 5
+    assert next(kind for kind in found.kinds if kind.name == "author").num_known == 6
     assert (
         found.line()
         == "in several parts: 1 by song, 1 by author, 1 by post; not checked: clip, fingerprint, near-duplicate, media"

@@ -297,6 +297,43 @@ def test_distance_counts_bits() -> None:
     assert bands.distance(words, words ^ bands.MIRRORED, mirrored=True).tolist() == [0] * 5
 
 
+def soft(name: str, layouts_E32: np.ndarray, pdq_seed: int) -> ClipPicture:
+    """A film of soft shades: its hashes are as good as random, its layouts are not."""
+    made = picture(name, scenes(pdq_seed, len(layouts_E32)))
+    return replace(made, hash_layouts=tuple(row.tobytes() for row in layouts_E32))
+
+
+def soft_clusters(films: dict[str, np.ndarray], fleet: Fleet, rule: Duplicates = BEST) -> set[frozenset[str]]:
+    pictures = {name: soft(name, layouts, 500 + i) for i, (name, layouts) in enumerate(films.items())}
+    return clusters(find([clip(name) for name in films], pictures, rule, fleet))
+
+
+def test_a_film_of_soft_shades_is_found_by_its_layouts(fleet: Fleet) -> None:
+    film = scenes(1, 20)
+    films = {"a": film, "b": flipped(film, duplicates.LAYOUT_BITS), "trimmed": film[7:], "c": scenes(2, 20)}
+    assert soft_clusters(films, fleet) == {frozenset({"a", "b", "trimmed"})}
+    assert soft_clusters({"a": film, "b": flipped(film, duplicates.LAYOUT_BITS + 1)}, fleet) == set()
+
+
+def test_the_same_layouts_in_another_order_are_another_film(fleet: Fleet) -> None:
+    film = scenes(1, 20)
+    assert soft_clusters({"a": film, "b": film[::-1]}, fleet) == set()
+
+
+def test_most_layouts_must_agree(fleet: Fleet) -> None:
+    film = scenes(1, 20)
+    part = {"a": film, "b": np.concatenate([film[:14], scenes(2, 6)])}
+    assert soft_clusters(part, fleet) == set()
+    part["b"] = np.concatenate([film[:15], scenes(2, 5)])
+    assert soft_clusters(part, fleet) == {frozenset("ab")}
+    assert soft_clusters(part, fleet, Duplicates(match_share=0.8)) == set()
+
+
+def test_a_smooth_picture_that_stands_still_is_no_evidence(fleet: Fleet) -> None:
+    still = np.repeat(scenes(1, 2), 10, axis=0)
+    assert soft_clusters({"a": still, "b": still}, fleet) == set()
+
+
 def moving(name: str) -> np.ndarray:
     """Three seconds of a photograph under a moving camera, RGB of shape (30, 180, 320, 3)."""
     image = getattr(data, name)()
@@ -357,6 +394,21 @@ def test_a_re_upload_is_found(kind: str, uploads: Callable[[str, str], ClipPictu
     found = {p.clip_id: p for name in photographs for p in (uploads(name, "encoded"), uploads(name, kind))}
     rows = find([clip(name) for name in found], found, BEST, fleet)
     assert clusters(rows) == {frozenset({f"{name}-encoded", f"{name}-{kind}"}) for name in photographs}
+
+
+def test_a_re_upload_of_soft_shades_is_found(tmp_path: Path, film: Callable[..., Path], fleet: Fleet) -> None:
+    """Three computed films that look alike, each uploaded again, smaller and coarser."""
+    y, x = np.mgrid[:180, :320] / 180
+    pictures = {}
+    for name, (speed, wide) in {"a": (1.5, 4), "b": (2.5, 4), "c": (1.5, 6)}.items():
+        grey = np.stack([120 + 50 * np.sin(wide * x + speed * t / 10) + 40 * np.cos(5 * y - t / 7) for t in range(30)])
+        frames = np.repeat(grey[..., None], 3, axis=3).astype(np.uint8)
+        for kind, shown in {"first": frames, "again": resized(frames, 176, 112) // 6 * 6 + 3}.items():
+            found = hashes.of(media.decode(film(tmp_path / f"{name}-{kind}.mp4", shown), hashes.NEEDS, 60))
+            made = picture(f"{name}-{kind}", np.frombuffer(b"".join(found[1]), np.uint8).reshape(-1, 32), found[2])
+            pictures[made.clip_id] = replace(made, hash_times_s=found[0], hash_layouts=found[3])
+    found_clusters = clusters(find([clip(name) for name in pictures], pictures, BEST, fleet))
+    assert found_clusters == {frozenset({f"{name}-first", f"{name}-again"}) for name in "abc"}
 
 
 @pytest.fixture(scope="module")

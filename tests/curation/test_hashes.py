@@ -102,3 +102,39 @@ def test_a_decoded_film(tmp_path: Path, film: Callable[..., Path]) -> None:
     assert found[0] == pytest.approx((0, 0.3, 0.5, 0.8, 1.0, 1.3, 1.5, 1.8), abs=1e-6)
     plain = hashes.of(clip_of(photograph("coffee")[None]))
     assert bands.distance(bands.words(list(found[1])), bands.words(list(plain[1]))).max() <= 31
+
+
+def plasma(shift: float, size: tuple[int, int] = (284, 160), gain: float = 1.0) -> np.ndarray:
+    """Soft shades, as a computed film has them."""
+    y, x = np.mgrid[: size[1], : size[0]] / size[1]
+    return (120 + gain * (50 * np.sin(4 * x + shift) + 40 * np.cos(5 * y - 2 * shift))).astype(np.uint8)
+
+
+def layout_of(picture: np.ndarray) -> bytes:
+    return hashes.of(clip_of(picture[None]))[3][0]
+
+
+def bits_between(first: bytes, second: bytes) -> int:
+    return int(bands.distance(bands.words([first]), bands.words([second]))[0])
+
+
+def test_only_soft_shades_have_a_layout() -> None:
+    flat = np.full((160, 284), 90, np.uint8)
+    noisy = flat + np.random.default_rng(0).integers(0, 9, flat.shape).astype(np.uint8)
+    written = cv2.putText(plasma(1), "wait for it", (20, 90), cv2.FONT_HERSHEY_DUPLEX, 1.4, (255,), 3)
+    assert len(layout_of(plasma(1))) == 32
+    for picture in (flat, noisy, photograph("coffee"), photograph("astronaut"), written):
+        assert layout_of(picture) == b""
+
+
+def test_a_layout_stays_where_pdq_does_not() -> None:
+    """Scaled and quantised as a coder does, the picture keeps its layout; of PDQ's bits many turn."""
+    first, again = plasma(1), cv2.resize(plasma(1, (120, 68)), (284, 160)) // 6 * 6 + 3
+    assert bits_between(layout_of(first), layout_of(again)) <= 12
+    one, two = (hashes.of(clip_of(picture[None]))[1][0] for picture in (first, again))
+    assert bits_between(one, two) > 40
+
+
+@pytest.mark.parametrize("other", [plasma(1.5), plasma(1, gain=0.2), plasma(1) // 2, plasma(1)[:, ::-1]])
+def test_another_place_contrast_or_brightness_is_another_layout(other: np.ndarray) -> None:
+    assert bits_between(layout_of(plasma(1)), layout_of(other)) > 20

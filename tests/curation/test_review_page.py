@@ -344,6 +344,7 @@ def test_a_rule_that_reads_other_measures_turns_where_it_does_for_this_clip(run:
     row = items.shown("tiktok-0-0", blind=False)["numbers"][0]
     assert row["thresholds"] == [pytest.approx(0.3)]  # three posts share the song
     assert row["reads"] == [["song_posts", 3.0]]
+    assert items.distances()["tiktok-0-0"] == pytest.approx((0.48 - 0.3) / items.rules[0].spread)
 
 
 def test_a_run_from_before_sounds_and_verdicts_opens(run: RunFolder) -> None:

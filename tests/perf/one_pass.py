@@ -2,10 +2,11 @@
 
 Takes the first 15 s of NUMBER (default 3) of the videos of FOLDER, evenly picked, and of two that are composed here: 720p and
 360 x 640, H.264 and AAC. Without FOLDER, the videos under SVMBENCH_SHARED (default ../shared). "All outputs" is what the worker
-of a curation does with the demo's recipe: border, every measure, hashes, flow, features; picture and sound outputs are what of
-it looks and what listens (there the picture is decoded and not looked at). Rows are CPU-seconds, frames a CPU-second, and that
-rate as a share of `ffmpeg -threads 1 -f null` (less what ffmpeg takes to start). Every row is the better of two takes in turn,
-but for the peers, which are taken once. With the default it takes three to four CPU-minutes. The peers:
+of a curation does with the demo's recipe: border, every measure, hashes, flow, features; picture outputs are the same of a copy
+without sound, and sound outputs what of its filters and features listens (there the picture is decoded and not looked at). Rows
+are CPU-seconds, frames a CPU-second, and that rate as a share of `ffmpeg -threads 1 -f null` (less what ffmpeg takes to start).
+Every row is the better of two takes in turn, but for the peers, which are taken once. With the default it takes three to four
+CPU-minutes. The peers:
 
 a chain of consumers   every filter, feature and the border open and decode the file for themselves; without their own work. Those
                        with the same needs are timed once and counted as often as they are
@@ -117,12 +118,12 @@ def data_juicer(path: Path) -> None:
     capture.release()
 
 
-def without_sound(job: ClipJob) -> ClipJob:
-    """The same job less every filter and feature that listens."""
-    job.filters = [f for f in job.filters if not f[1].NEEDS.audio_hz]
-    job.features = [f for f in job.features if not f[1].NEEDS.audio_hz]
-    job.needs = Needs(frames=job.needs.frames, vectors=job.needs.vectors)
-    return job
+def without_sound(path: Path, folder: Path) -> Path:
+    """A copy of the video without its sound, its packets as they are."""
+    copy = folder / f"{path.stem}-mute.mkv"
+    subprocess.run(["ffmpeg", "-v", "error", "-t", str(MAX_S), "-i", str(path), "-an", "-c", "copy", str(copy)], check=True,
+                   stdin=subprocess.DEVNULL)  # fmt: skip
+    return copy
 
 
 def listen(job: ClipJob, path: Path) -> None:
@@ -137,30 +138,29 @@ def listen(job: ClipJob, path: Path) -> None:
             module.extract(clip)
 
 
-def ways(folder: str) -> dict[str, Callable[[Path, Post], Any]]:
-    """What each row does with a video."""
+def ways(folder: str) -> dict[str, Callable[[Path, Post, Post], Any]]:
+    """What each row does with a video: its file, its post, and the post of a copy without sound."""
     plan = recipe.load("demo")
     plan = plan.model_copy(update={"clip": plan.clip.model_copy(update={"max_s": MAX_S})})
     fast = plan.model_copy(update={"clip": plan.clip.model_copy(update={"frames": "reference"})})
     job, quick = ClipJob(plan, folder), ClipJob(fast, folder)
-    mute, mute_quick = without_sound(ClipJob(plan, folder)), without_sound(ClipJob(fast, folder))
     consumers = [module.NEEDS for _, module, _ in job.filters] + [module.NEEDS for _, module in job.features]
     alone = Counter(needs for needs in [job.border.NEEDS, *consumers] if needs != Needs())
     hz = max(union(consumers).audio_hz)
     clip = str(MAX_S)
     return {
-        "ffmpeg -f null": lambda path, _: ffmpeg_s("-threads", "1", "-t", clip, "-i", str(path), "-f", "null", "-"),
-        "ffmpeg -an -f null": lambda path, _: ffmpeg_s("-threads", "1", "-t", clip, "-i", str(path), "-an", "-f", "null", "-"),
-        "ours, decoding the picture": lambda path, _: decode(path, Needs(), MAX_S),
-        "ours, decoding both": lambda path, _: decode(path, Needs(audio_hz=(hz,)), MAX_S),
-        "ours, collecting all needs": lambda path, _: decode(path, job.needs, MAX_S),
-        "ours, all outputs": lambda _, post: job.run(post),
-        "ours, all, reference frames": lambda _, post: quick.run(post),
-        "ours, picture outputs": lambda _, post: mute.run(post),
-        "ours, picture, reference": lambda _, post: mute_quick.run(post),
-        "ours, sound outputs": lambda path, _: listen(job, path),
-        f"a chain of {alone.total()} consumers": lambda path, _: sum(n * decode_s(path, needs) for needs, n in alone.items()),
-        "Data-Juicer's path": lambda path, _: data_juicer(path),
+        "ffmpeg -f null": lambda path, *_: ffmpeg_s("-threads", "1", "-t", clip, "-i", str(path), "-f", "null", "-"),
+        "ffmpeg -an -f null": lambda path, *_: ffmpeg_s("-threads", "1", "-t", clip, "-i", str(path), "-an", "-f", "null", "-"),
+        "ours, decoding the picture": lambda path, *_: decode(path, Needs(), MAX_S),
+        "ours, decoding both": lambda path, *_: decode(path, Needs(audio_hz=(hz,)), MAX_S),
+        "ours, collecting all needs": lambda path, *_: decode(path, job.needs, MAX_S),
+        "ours, all outputs": lambda _, post, __: job.run(post),
+        "ours, all, reference frames": lambda _, post, __: quick.run(post),
+        "ours, picture outputs": lambda _, __, mute: job.run(mute),
+        "ours, picture, reference": lambda _, __, mute: quick.run(mute),
+        "ours, sound outputs": lambda path, *_: listen(job, path),
+        f"a chain of {alone.total()} consumers": lambda path, *_: sum(n * decode_s(path, needs) for needs, n in alone.items()),
+        "Data-Juicer's path": lambda path, *_: data_juicer(path),
     }
 
 
@@ -178,7 +178,9 @@ def table(total: dict[str, float], frames: int) -> None:
         print(f"{name}: {total[name] / both:.1f} times all outputs, {total[name] / mute:.1f} times the picture's")
 
 
-def timed(rows: dict[str, Callable[[Path, Post], Any]], path: Path, post: Post, start_s: float) -> dict[str, float]:
+def timed(
+    rows: dict[str, Callable[[Path, Post, Post], Any]], path: Path, posts: tuple[Post, Post], start_s: float
+) -> dict[str, float]:
     """CPU-seconds of each row, the best of its takes; a row that returns a number has timed itself."""
     found: dict[str, float] = {}
     peers = list(rows)[-2:]
@@ -187,7 +189,7 @@ def timed(rows: dict[str, Callable[[Path, Post], Any]], path: Path, post: Post, 
             if take and name in peers:
                 continue
             began = time.process_time()
-            told = work(path, post)
+            told = work(path, *posts)
             seconds = told - start_s * name.startswith("ffmpeg") if isinstance(told, float) else time.process_time() - began
             found[name] = min(seconds, found.get(name, seconds))
     return found
@@ -203,10 +205,11 @@ def main(folder: Path, number: int) -> None:
         for group, paths in groups.items():
             total, frames = dict.fromkeys(rows, 0.0), 0
             for path in paths:
-                post = post_of(path, run.add_media(path))
+                mute = without_sound(path, Path(place))
+                posts = post_of(path, run.add_media(path)), post_of(mute, run.add_media(mute))
                 if path is composed[0]:
-                    rows["ours, all outputs"](path, post)  # imports and compiles what is left to the first use
-                for name, seconds in timed(rows, path, post, start_s).items():
+                    rows["ours, all outputs"](path, *posts)  # imports and compiles what is left to the first use
+                for name, seconds in timed(rows, path, posts, start_s).items():
                     total[name] += seconds
                 seen = probe(path)
                 frames += round((seen.fps or 0) * min(seen.duration_s, MAX_S))

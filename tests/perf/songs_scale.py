@@ -2,10 +2,10 @@
 
 PLANTED composed songs stand among made-up ones, and are asked for with changed copies. A made-up song has as many words and
 landmark keys as a clip of 15 s, drawn from those of POOL random scores: peaks on a grid of sixteenths and on the notes of a scale
-with their overtones, each song in its own tempo, key and tuning; words from the planted songs with the same bits turned in a whole
-song. Printed for each size: bytes a song, CPU-seconds to sort the postings, CPU-milliseconds and hits a question (without checking
-what it points at), how many planted songs are pointed at, and the most memory. A million songs are not built unless asked for
-(some 12 GB): beside the largest size stands what its figures give when scaled up, postings and hits being in proportion to songs.
+with their overtones, each song in its own tempo, key and tuning; words from the planted songs, with the same bits turned in all
+of a song. Printed for each size: bytes a song, CPU-seconds to sort the postings, CPU-milliseconds and hits a question (without
+checking what it points at), how many planted songs are pointed at, and the most memory. A million songs are not built unless
+asked for (some 12 GB): beside the sizes stands what they give when scaled up, postings and hits being in proportion to songs.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ def ask(index: Index, asked: list[tuple[int, str, Heard]], count: int, built_s: 
         found = [found[0] + there[0], found[1] + there[1], found[2] + any(there)]
     ms, size = took / len(asked) * 1000, index.num_bytes / count
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{count} songs: {size:.0f} bytes a song ({index.words.num_bytes / count:.0f} of words), made in {built_s:.1f} CPU-s; a question "
-          f"takes {ms[0]:.1f} + {ms[1]:.1f} CPU-ms (words + landmarks) with {hits / len(asked):.0f} landmark hits; pointed at: "
-          f"{found[2]} of {len(asked)} ({found[0]} by words, {found[1]} by landmarks); at most {peak:.1f} GB")  # fmt: skip
+    print(
+        f"{count} songs: {size:.0f} bytes a song, {index.words.num_bytes / count:.0f} of them words; made in {built_s:.1f} CPU-s"
+    )
+    print(f"  a question: {ms[0]:.1f} CPU-ms for words, {ms[1]:.1f} for landmarks with {hits / len(asked):.0f} hits")
+    print(f"  pointed at: {found[2]} of {len(asked)}, {found[0]} by words and {found[1]} by landmarks; at most {peak:.1f} GB")
     if count < 10**6:
         times = 10**6 / count
-        print(
-            f"  scaled to 1000000: {size * 1e6 / 2**30:.1f} GB, {built_s * times:.0f} CPU-s to make, {ms.sum() * times:.0f} CPU-ms a question"
-        )
+        print(f"  scaled to 1000000: {size * 1e6 / 2**30:.1f} GB, {built_s * times:.0f} CPU-s, {ms.sum() * times:.0f} CPU-ms")
 
 
 if __name__ == "__main__":
