@@ -33,7 +33,7 @@ from svmbench.records import Clip, ClipPicture, Duplicate
 
 REPEAT_BITS = 16  # ours: a frame this near to an earlier one of its clip is not looked up: what it finds, that one finds
 VARIED = 3  # ours: a clip with fewer different frames that match is as good as still
-LAYOUT_BITS = 9  # ours: layouts of one picture hardly differ in more
+LAYOUT_BITS = 12  # ours: layouts of one picture hardly differ in more
 SAME_LAYOUT_BITS = 4  # ours: as REPEAT_BITS, of layouts
 COURSE_SHARE = 0.75  # ours: of the frames of the shorter clip, where the rule's match_share is no higher
 COURSE_S = 0.26  # ours: about the time between two hashes

@@ -21,14 +21,16 @@ from svmbench import records
 from svmbench.records import Box, Clip, ClipSound, Features, RuleVerdict
 from svmbench.store import RunFolder
 
-RECIPE = recipes.parse({"name": "review", "search": {"words": ["dance"]}, "filters": {"silence": {"max_share": 0.5}}}, "perf")
+RECIPE = recipes.parse(
+    {"name": "review", "search": {"words": ["dance"]}, "filters": {"silence": {}, "speech": {}, "ambience": {}}}, "perf"
+)
 BOX = Box(left_px=0, top_px=0, width_px=90, height_px=160)
 
 
 def a_run(folder: str, num_clips: int) -> RunFolder:
     """Clips of 15 s with 26 measures, a waveform, 30 beats and a motion curve; a fifth of them in doubt."""
     run, rng = RunFolder.create(folder), np.random.default_rng(0)
-    names = ["silent_share", *(f"m{k}" for k in range(25))]
+    names = ["silent_share", "speech_share", "tonal_share", "held_share", *(f"m{k}" for k in range(22))]
     clips = [
         Clip(
             clip_id=f"tiktok-{i}-0", post_id=str(i), song_id=f"tiktok:{i // 3}", start_s=0.0, end_s=15.0, fps=30.0, width_px=90,
