@@ -8,7 +8,7 @@ picture in it), 'no_decoder' (a codec that this PyAV does not have), 'too_large'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ try:
 
     from svmbench.pictures import FrameNeed, Frames, Taker
     from svmbench.reader import Reader, line
+    from svmbench.segments import Cutter, bounds
     from svmbench.sound import resampled
     from svmbench.vectors import Vectors, VectorTaker
 except ImportError as error:
@@ -140,7 +141,7 @@ class ClipMedia:
 
     @property
     def duration_s(self) -> float:
-        return self.end_s - self.start_s
+        return round(self.end_s - self.start_s, 6)
 
 
 def probe(path: Path | str) -> Probe:
@@ -177,6 +178,62 @@ def decode(path: Path | str, needs: Needs, max_s: float, *, frames: Literal["all
         waves={hz: resampled(wave, rate, hz) for hz in needs.audio_hz},
         vectors=vectors.vectors() if vectors else None,
     )
+
+
+def decode_segments(
+    path: Path | str,
+    whole: Needs,
+    needs: Needs,
+    max_s: float,
+    *,
+    segment_s: float,
+    min_s: float,
+    frames: Literal["all", "reference"] = "all",
+) -> tuple[ClipMedia, Iterator[tuple[int, ClipMedia]]]:
+    """As decode, in consecutive stretches: the beginning seen as one for the needs of `whole`, and (number, clip) of each stretch.
+
+    One pass serves all of them. The beginning is cut at every segment_s; a rest of at least min_s is a stretch too, and a shorter
+    one is none, unless it is all there is. A stretch in which no picture begins is left out. start_s and end_s of a clip are in
+    the file, its times count from start_s. Its probe tells of the file what holds for all of it (size, codecs, container_s,
+    truncated), and of the stretch what was decoded: fps, duration_s, audio_s, audio_offset_s, clipped_runs_per_s. The clips are
+    made one by one, and each one's pictures are let go with it.
+    """
+    with _opened(path) as container:
+        reader = Reader(container, max_s, reference_only=frames == "reference")
+        takers, vectors = [Taker(need, max_s, reader.likely_s) for need in whole.frames], VectorTaker() if needs.vectors else None
+        cutter = Cutter(needs.frames, segment_s, max_s, last_s=reader.likely_s, usual_s=reader.usual_s)
+        reader.read([*takers, cutter], want_sound=bool(whole.audio_hz or needs.audio_hz), vectors=vectors)
+        found = _probe(reader)
+    end_s = min(found.duration_s, max_s)
+    rate, wave = reader.sound.laid_out(reader.origin_s, end_s)
+    beginning = ClipMedia(
+        probe=replace(found, audio_s=len(wave) / rate),
+        start_s=0.0,
+        end_s=end_s,
+        box=Box(left_px=0, top_px=0, width_px=found.width_px, height_px=found.height_px),
+        frames={taker.need: taker.frames() for taker in takers},
+        waves={hz: resampled(wave, rate, hz) for hz in whole.audio_hz},
+    )
+
+    def clips() -> Iterator[tuple[int, ClipMedia]]:
+        for number, (start_s, end_s) in enumerate(bounds(beginning.end_s, segment_s, min_s)):
+            piece = wave[round(start_s * rate) : round(end_s * rate)]
+            num_frames = reader.num_between(start_s, end_s)
+            if num_frames:
+                yield (
+                    number,
+                    ClipMedia(
+                        probe=_probe_of_stretch(reader, found, start_s, end_s, len(piece) / rate),
+                        start_s=start_s,
+                        end_s=end_s,
+                        box=beginning.box,
+                        frames={taker.need: taker.frames() for taker in cutter.stretches.pop(number, [])},
+                        waves={hz: resampled(piece, rate, hz) for hz in needs.audio_hz},
+                        vectors=vectors.vectors(start_s, end_s) if vectors else None,
+                    ),
+                )
+
+    return beginning, clips()
 
 
 def _opened(path: Path | str) -> Any:
