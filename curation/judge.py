@@ -17,7 +17,7 @@ from curation.clip_job import listed_filters, measuring_filters
 from curation.labels import unified
 from curation.review.decisions import Decision
 from curation.rules import DROP, REVIEW, STAGE, Ruling, failed, refused, rule
-from curation.songs import group, post_of
+from curation.songs import drop_id, group
 from svmbench.errors import BadSettings
 from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe
@@ -61,8 +61,8 @@ class Judgement:
     labels: list[Label]
 
     def outcomes(self) -> dict[str, str]:
-        """Post key -> 'kept', or the reason of its drop."""
-        return {**{post_of(clip): KEPT for clip in self.clips}, **{drop.id: drop.reason for drop in self.drops}}
+        """The id of the clip's drop, or what it would be -> 'kept', or the reason."""
+        return {**{drop_id(clip): KEPT for clip in self.clips}, **{drop.id: drop.reason for drop in self.drops}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +159,15 @@ class Shared:
     """What a clip's song says of it, for filters that read it."""
 
     def __init__(self, clips: Iterable[Clip]) -> None:
-        self._of_song: dict[str, dict[str, float | None]] = defaultdict(dict)
+        self._of_song: dict[str, dict[str, list[float | None]]] = defaultdict(lambda: defaultdict(list))
         for clip in clips:
-            self._of_song[clip.song_id][clip.post_id] = clip.measures.get("speech_share")
+            self._of_song[clip.song_id][clip.post_id].append(clip.measures.get("speech_share"))
 
     def of(self, clip: Clip) -> dict[str, float | None]:
-        """song_posts: how many posts have the song. song_speech_share: the median share of speech in its other posts, or None."""
+        """song_posts: how many posts have the song. song_speech_share: the median share of speech in the clips of its other posts,
+        or None."""
         posts = self._of_song[clip.song_id]
-        others = [share for post_id, share in posts.items() if post_id != clip.post_id and share is not None]
+        others = [s for post_id, shares in posts.items() if post_id != clip.post_id for s in shares if s is not None]
         return {"song_posts": len(posts), "song_speech_share": median(others) if others else None}
 
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from curation.clip_job import RUN_WIDE, Chosen, ask, detail
-from curation.songs import post_of
+from curation.songs import drop_id
 from svmbench.recipe import Recipe
 from svmbench.records import Clip, Drop, RuleVerdict
 
 STAGE = "judge"
 KEEP, REVIEW, DROP = "keep", "review", "drop"
 CLIP_RULE = "clip"  # stands for the filter's name where clip.min_s decides
+ROUNDING_S = 1e-6  # of end_s - start_s
 NATURAL = ("ambience", "ambience")  # filter and reason that mean natural sound, which the preset m2m keeps
 
 
@@ -58,13 +59,13 @@ def rule(
 
 
 def failed(clip: Clip, reason: str, why: str) -> Drop:
-    return Drop(id=post_of(clip), stage=STAGE, kind="failure", reason=reason, detail=why)
+    return Drop(id=drop_id(clip), stage=STAGE, kind="failure", reason=reason, detail=why)
 
 
 def refused(clip: Clip, reason: str, value: float | None, why: str = "") -> Drop:
     """A rule's Drop. why: '' for all measures as JSON."""
     why = why or json.dumps(dict(clip.measures))
-    return Drop(id=post_of(clip), stage=STAGE, kind="rule", reason=reason, value=value, detail=why)
+    return Drop(id=drop_id(clip), stage=STAGE, kind="rule", reason=reason, value=value, detail=why)
 
 
 def _verdict(clip: Clip, verdict: str, name: str, reason: str, value: float | None) -> RuleVerdict:
@@ -74,7 +75,7 @@ def _verdict(clip: Clip, verdict: str, name: str, reason: str, value: float | No
 def _too_short(clip: Clip, min_s: float) -> tuple[Drop | None, RuleVerdict | None]:
     """A file that claims enough and breaks off before is damaged, which is no rule's refusal."""
     length_s, claim_s = clip.end_s - clip.start_s, clip.measures.get("container_s") or 0.0
-    if length_s >= min_s:
+    if length_s >= min_s - ROUNDING_S:
         return None, None
     if clip.measures.get("truncated") and claim_s >= min_s:
         why = f"{length_s:.2f} s of {claim_s:.2f} s can be decoded, and clip.min_s is {min_s:g}"

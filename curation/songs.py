@@ -20,18 +20,24 @@ from svmbench.records import Clip, Fingerprint, Post, Song
 UNKNOWN = "post:"  # what the song_id of a clip begins with whose track is not known
 
 
-def clip_id(post: Post) -> str:
-    """One clip a post: '<platform>-<post_id>-0'."""
-    return f"{post.platform}-{post.post_id}-0"
+def clip_id(post: Post, number: int = 0) -> str:
+    """'<platform>-<post_id>-<number>', of the clips of a post in order; most recipes make one a post."""
+    return f"{post.platform}-{post.post_id}-{number}"
 
 
 def post_of(clip: Clip) -> str:
-    """'platform:post_id' of a clip, as drops have it."""
+    """'platform:post_id' of a clip."""
     return clip.clip_id.rpartition("-")[0].replace("-", ":", 1)
 
 
+def drop_id(clip: Clip) -> str:
+    """What a Drop of the stage 'judge' calls a clip: by its post, and by its number where it is not the first: 'post#2'."""
+    number = clip.clip_id.rpartition("-")[2]
+    return post_of(clip) if number == "0" else f"{post_of(clip)}#{number}"
+
+
 def song_id(post: Post) -> str:
-    """'<platform>:<track_id>', or 'post:<clip_id>' where the track is unknown: then the clip is alone with its song."""
+    """'<platform>:<track_id>', or 'post:<clip_id>' of the first clip where the track is unknown: the post is alone with its song."""
     return f"{post.platform}:{post.track_id}" if post.track_id else f"{UNKNOWN}{clip_id(post)}"
 
 
@@ -71,7 +77,7 @@ def grouping(clips: Sequence[Clip], prints: Mapping[str, Fingerprint], rule: Son
     """As group, and what was left apart. The order of the clips does not matter."""
     given = {clip.clip_id: clip.song_id for clip in sorted(clips, key=lambda clip: clip.clip_id)}
     found = matches(given, prints, fleet) if rule.by == "fingerprint" else []
-    posts = Counter(given.values())
+    posts = Counter(song for song, _ in {(clip.song_id, post_of(clip)) for clip in clips})
     joined = _Joined(posts, rule.max_posts)
     for match in found:
         joined.join(given[match.first], given[match.second], match)

@@ -190,7 +190,7 @@ def decode_segments(
     min_s: float,
     frames: Literal["all", "reference"] = "all",
 ) -> tuple[ClipMedia, Iterator[tuple[int, ClipMedia]]]:
-    """As decode, in consecutive stretches: the beginning seen as one for the needs of `whole`, and (number, clip) of each stretch.
+    """As decode, in stretches that follow each other: the beginning as one, for the needs of `whole`, and (number, clip) of each.
 
     One pass serves all of them. The beginning is cut at every segment_s; a rest of at least min_s is a stretch too, and a shorter
     one is none, unless it is all there is. A stretch in which no picture begins is left out. start_s and end_s of a clip are in
@@ -206,34 +206,27 @@ def decode_segments(
         found = _probe(reader)
     end_s = min(found.duration_s, max_s)
     rate, wave = reader.sound.laid_out(reader.origin_s, end_s)
-    beginning = ClipMedia(
-        probe=replace(found, audio_s=len(wave) / rate),
-        start_s=0.0,
-        end_s=end_s,
-        box=Box(left_px=0, top_px=0, width_px=found.width_px, height_px=found.height_px),
-        frames={taker.need: taker.frames() for taker in takers},
-        waves={hz: resampled(wave, rate, hz) for hz in whole.audio_hz},
-    )
+    box = Box(left_px=0, top_px=0, width_px=found.width_px, height_px=found.height_px)
 
-    def clips() -> Iterator[tuple[int, ClipMedia]]:
-        for number, (start_s, end_s) in enumerate(bounds(beginning.end_s, segment_s, min_s)):
-            piece = wave[round(start_s * rate) : round(end_s * rate)]
-            num_frames = reader.num_between(start_s, end_s)
-            if num_frames:
-                yield (
-                    number,
-                    ClipMedia(
-                        probe=_probe_of_stretch(reader, found, start_s, end_s, len(piece) / rate),
-                        start_s=start_s,
-                        end_s=end_s,
-                        box=beginning.box,
-                        frames={taker.need: taker.frames() for taker in cutter.stretches.pop(number, [])},
-                        waves={hz: resampled(piece, rate, hz) for hz in needs.audio_hz},
-                        vectors=vectors.vectors(start_s, end_s) if vectors else None,
-                    ),
-                )
+    def stretch(start_s: float, end_s: float, wants: Needs, takers: Iterable[Taker], probe: Probe) -> ClipMedia:
+        sound = wave[round(start_s * rate) : round(end_s * rate)]
+        return ClipMedia(
+            probe=replace(probe, audio_s=len(sound) / rate, audio_offset_s=probe.audio_offset_s if len(sound) else None),
+            start_s=start_s,
+            end_s=end_s,
+            box=box,
+            frames={taker.need: taker.frames() for taker in takers},
+            waves={hz: resampled(sound, rate, hz) for hz in wants.audio_hz},
+            vectors=vectors.vectors(start_s, end_s) if vectors else None,
+        )
 
-    return beginning, clips()
+    def stretches() -> Iterator[tuple[int, ClipMedia]]:
+        for number, (start_s, until_s) in enumerate(bounds(end_s, segment_s, min_s)):
+            if number in cutter.stretches:
+                takers = cutter.stretches.pop(number)
+                yield number, stretch(start_s, until_s, needs, takers, _probe_between(reader, start_s, until_s))
+
+    return stretch(0.0, end_s, whole, takers, found), stretches()
 
 
 def _opened(path: Path | str) -> Any:
@@ -260,4 +253,17 @@ def _probe(reader: Reader) -> Probe:
         audio_offset_s=reader.audio_offset_s,
         clipped_runs_per_s=reader.sound.clipped_runs_per_s,
         truncated=reader.truncated,
+    )
+
+
+def _probe_between(reader: Reader, start_s: float, end_s: float) -> Probe:
+    """Of one stretch of what was read: the rates and lengths are its own. Without its sound's length."""
+    found, num_frames = _probe(reader), reader.num_between(start_s, end_s)
+    late_s = found.audio_offset_s
+    return replace(
+        found,
+        fps=num_frames / (end_s - start_s) if num_frames > 1 and not reader.reference_only else found.fps,
+        duration_s=round(end_s - start_s, 6),
+        audio_offset_s=max(0.0, late_s - start_s) if late_s is not None and start_s else late_s,
+        clipped_runs_per_s=reader.sound.clipped_between(reader.origin_s + start_s, reader.origin_s + end_s),
     )

@@ -10,7 +10,8 @@ import av
 import numpy as np
 
 from svmbench.errors import BadMedia
-from svmbench.pictures import Picture, Scalers, Taker, Turn
+from svmbench.pictures import SOON_S, Picture, Scalers, Taker, Turn
+from svmbench.segments import Cutter
 from svmbench.sound import Sound
 from svmbench.vectors import VectorTaker
 
@@ -46,7 +47,7 @@ class Reader:
         self.num_frames, self.num_bad, self.detail = 0, 0, "no picture in the stream"
         self.size_px, self.done, self.heard = (0, 0), False, False
 
-    def read(self, takers: Sequence[Taker], *, want_sound: bool, vectors: VectorTaker | None = None) -> None:
+    def read(self, takers: Sequence[Taker | Cutter], *, want_sound: bool, vectors: VectorTaker | None = None) -> None:
         """Demuxes until both streams have passed max_s; a container that breaks off ends the pass."""
         self.takers, self.vectors = takers, vectors
         self.wanted_s = min((t.wanted_s for t in takers), default=float("inf"))
@@ -137,6 +138,11 @@ class Reader:
     def length_s(self) -> float:
         """How long the decoded picture is."""
         return round(self.last_s + min(self.last_length_s, LONGEST_FRAME_S), 6)
+
+    def num_between(self, start_s: float, end_s: float) -> int:
+        """How many pictures begin within."""
+        first, end = np.searchsorted(self.times_s, [start_s - SOON_S, end_s - SOON_S])
+        return int(end - first)
 
     @property
     def claim_s(self) -> float | None:

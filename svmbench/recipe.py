@@ -59,12 +59,21 @@ class Pace(Section):
 class ClipRule(Section):
     """Which stretch of a post becomes the clip: its beginning, at most max_s long; shorter than min_s is dropped.
 
+    segment_s: the beginning is cut into clips of this length, one after the other. What is left over at its end is a clip too where
+    it is at least min_s long; else it is nothing, neither a clip nor dropped.
     frames: reference skips frames that no other frame needs, which can be faster; adjacent frames are then further apart.
     """
 
     min_s: Annotated[float, Field(ge=0)] = 4.0
     max_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+    segment_s: Annotated[float, Field(gt=0, le=600)] | None = None
     frames: Literal["all", "reference"] = "all"
+
+    @model_validator(mode="after")
+    def _segments_are_clips(self) -> ClipRule:
+        if self.segment_s is not None and self.segment_s < self.min_s:
+            raise ValueError(f"segment_s is {self.segment_s:g}, and no clip may be shorter than min_s, {self.min_s:g}")
+        return self
 
 
 class Borders(Section):

@@ -62,6 +62,7 @@ class Box:
 class Clip:
     """The curated stretch of a post: the unit of retrieval. A new filter adds a key to `measures`, never a field.
 
+    clip_id: '<platform>-<post_id>-<number>'; the number is 0 but where a post is cut into several clips.
     start_s, end_s: in the media file. width_px, height_px: of the whole picture, of which `box` is the part inside the border.
     media: sha256 of the file in the run's media store. Clips of imported features have no media (''), no fps and sizes of 0.
     """
@@ -96,7 +97,8 @@ class Verdict:
 class Drop:
     """One row for every post that was left out, errors included: nothing vanishes.
 
-    id: 'platform:post_id'. stage: 'search', 'fetch', 'curate' (decoding) or 'judge' (rules and duplicates). reason: a short
+    id: 'platform:post_id'. Where a post is cut into several clips (recipe: clip.segment_s), the stage 'judge' drops them one by
+    one: the first as 'platform:post_id', the clip '...-2' as 'platform:post_id#2'. stage: 'search', 'fetch', 'curate' (decoding) or 'judge' (rules and duplicates). reason: a short
     stable word. kind: 'rule' when a rule of the recipe refused it, 'failure' when it could not be fetched, decoded or measured.
     value: what the rule was held against, None where nothing was measured. detail: for a person, or JSON of all measures.
     """
@@ -107,6 +109,11 @@ class Drop:
     reason: str
     value: float | None = None
     detail: str = ""
+
+    @property
+    def post(self) -> str:
+        """'platform:post_id'; no platform has a # in its ids."""
+        return self.id.partition("#")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from svmbench.pictures import SOON_S, FrameNeed, Picture, Taker
 
 
 def bounds(length_s: float, segment_s: float, min_s: float) -> list[tuple[float, float]]:
     """(start_s, end_s) of every stretch of segment_s, and of the rest where it is at least min_s long; the first one always."""
-    whole = int((length_s + SOON_S) / segment_s)
-    edges = [number * segment_s for number in range(whole + 1)]
-    if not whole or length_s - edges[-1] >= min_s > 0 or (not min_s and length_s - edges[-1] > SOON_S):
+    edges = [number * segment_s for number in range(int((length_s + SOON_S) / segment_s) + 1)]
+    if len(edges) == 1 or length_s - edges[-1] >= max(min_s, SOON_S):
         edges.append(length_s)
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 class Cutter:
@@ -23,23 +23,23 @@ class Cutter:
     of the same stretch as the first. Times count from the start of the stretch.
     """
 
-    def __init__(self, needs: Sequence[FrameNeed], segment_s: float, max_s: float, *, last_s: float | None, usual_s: float) -> None:
+    def __init__(
+        self, needs: Sequence[FrameNeed], segment_s: float, max_s: float, *, last_s: float | None, usual_s: float
+    ) -> None:
         """last_s: when the last picture is likely to come, None where nobody knows. usual_s: from one picture to the next."""
         self.needs, self.segment_s, self.max_s = needs, segment_s, max_s
         self.last_s, self.usual_s = last_s, usual_s
-        self.stretches: dict[int, list[Taker]] = {}  # of those that have a picture, by their number
-        self.wanted_s = 0.0 if needs else float("inf")
+        self.stretches: dict[int, list[Taker]] = {}  # of those in which a picture begins, by their number
+        self.wanted_s = 0.0
 
     def offer(self, at_s: float, picture: Picture) -> None:
-        if not self.needs:
-            return
         number = int((at_s + SOON_S) / self.segment_s)
         start_s = number * self.segment_s
         if number not in self.stretches:
             self.stretches[number] = self._takers(start_s)
         for taker in self.stretches[number]:
             taker.offer(max(0.0, at_s - start_s), picture)
-        due_s = start_s + min(taker.wanted_s for taker in self.stretches[number])
+        due_s = start_s + min((taker.wanted_s for taker in self.stretches[number]), default=self.segment_s)
         self.wanted_s = min(due_s, start_s + self.segment_s - SOON_S)
 
     def _takers(self, start_s: float) -> list[Taker]:

@@ -5,6 +5,7 @@ Axes: N samples.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class Sound:
     def __init__(self, max_s: float) -> None:
         self.max_s, self.rate, self.length, self.end_s = max_s, 0, 0, 0.0
         self.clipped = Clipped()
+        self.clipped_so_far: list[tuple[int, ...]] = []  # of each frame: its channels' runs, and those before
         self.samples: Growing | None = None
         self.firsts: list[int] = []  # of each frame: its first sample
         self.starts_s: list[float] = []  # and when the whole sound would have begun, if it had no holes before
@@ -35,6 +37,7 @@ class Sound:
         if not channels or not len(channels[0]) or not frame.sample_rate:
             return
         self.clipped.add(channels, *_scale(channels[0].dtype))
+        self.clipped_so_far.append(tuple(self.clipped.runs))
         mono = _mono(channels)
         self.rate = self.rate or frame.sample_rate
         self.samples = self.samples or Growing(int(self.max_s * self.rate) + self.rate, (), np.float32)
@@ -69,6 +72,17 @@ class Sound:
     def clipped_runs_per_s(self) -> float | None:
         """In the channel that is clipped most; None where there is no sound."""
         return self.clipped.most * self.rate / self.length if self.length else None
+
+    def clipped_between(self, start_s: float, end_s: float) -> float | None:
+        """As clipped_runs_per_s, of the frames that begin within; None where none does."""
+        begins_s = np.array(self.starts_s) + np.array(self.firsts) / (self.rate or 1)
+        first, end = np.searchsorted(np.maximum.accumulate(begins_s), [start_s, end_s])
+        if first == end:
+            return None
+        before = self.clipped_so_far[first - 1] if first else ()
+        runs = [after - earlier for after, earlier in zip_longest(self.clipped_so_far[end - 1], before, fillvalue=0)]
+        length = (self.firsts[end] if end < len(self.firsts) else self.length) - self.firsts[first]
+        return max(runs) * self.rate / length
 
     def laid_out(self, origin_s: float, length_s: float) -> tuple[int, np.ndarray]:
         """(rate, samples) from origin_s on, at most length_s, holes as silence, no padding at the end; only to be called once."""

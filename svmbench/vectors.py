@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from av.sidedata.sidedata import Type
 
+from svmbench.pictures import SOON_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vectors:
@@ -42,9 +44,10 @@ class VectorTaker:
         whole = area.sum() or 1.0
         self.rows.append((at_s, float((length * area).sum() / whole), float(area[length > 0].sum() / whole)))
 
-    def vectors(self) -> Vectors | None:
-        """None where no frame had any: the codec gives none."""
-        if not self.rows:
+    def vectors(self, start_s: float = 0.0, end_s: float = float("inf")) -> Vectors | None:
+        """Of the frames within, timed from start_s. None where no frame had any: the codec gives none."""
+        rows = [row for row in self.rows if start_s - SOON_S <= row[0] < end_s - SOON_S]
+        if not rows:
             return None
-        times, means, shares = np.array(self.rows, np.float64).T
-        return Vectors(times_s_T=times, mean_px_T=means, moving_share_T=shares)
+        times, means, shares = np.array(rows, np.float64).T
+        return Vectors(times_s_T=times - start_s, mean_px_T=means, moving_share_T=shares)
