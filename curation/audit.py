@@ -208,7 +208,7 @@ def _looks_alike(run: RunFolder, clips: Sequence[Clip], fleet: Fleet) -> dict[st
 
 def _sounds_alike(run: RunFolder, clips: Sequence[Clip], fleet: Fleet) -> dict[str, str]:
     """Clip -> a name for what sounds like it, or itself where it is alone; only clips whose sound has a fingerprint."""
-    prints = {one.clip_id: one for one in run.read(Fingerprint, "fingerprints") if one.words}
+    prints = {one.clip_id: one for one in run.read(Fingerprint, "fingerprints") if one.landmarks}
     unknown = [replace(clip, song_id=f"post:{clip.clip_id}") for clip in clips if clip.clip_id in prints]  # by sound alone
     rule = Songs(by="fingerprint", max_posts=max(2, len(unknown)))
     return {song.clip_id: song.song_id for song in songs.group(unknown, prints, rule, fleet)} if unknown else {}

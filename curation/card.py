@@ -87,8 +87,11 @@ def part(name: str, clips: list[Clip], public_ids: Iterable[str]) -> Part:
 
 
 def account(posts: Iterable[str], drops: Iterable[Drop], clips: Iterable[str], published: Iterable[str]) -> Account:
-    """Each post once. All ids are 'platform:post_id'; `clips` have a clip, `published` have one in a part of the split."""
-    first = {drop.id: drop for drop in reversed(list(drops))}
+    """Each post once. All ids are 'platform:post_id'; `clips` have a clip, `published` have one in a part of the split.
+
+    Of a post that was cut into several clips none of which is one, the first one's reason counts.
+    """
+    first = {drop.post: drop for drop in reversed(list(drops))}
     published, with_clip = set(published), set(clips)
     found = set(posts) | set(first) | with_clip
     out: Counter[tuple[str, str, str]] = Counter()

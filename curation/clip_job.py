@@ -1,12 +1,16 @@
 """What the decode child does with one post: decode, find the border, measure, extract. One pass over the file, and no judgement.
 
+A post gives one clip, or, where the recipe has clip.segment_s, its consecutive stretches. The border is found once on all of the
+post that is decoded and holds for each of its clips: it belongs to the upload, the whole shows it better than 15 s of it do, and
+the clips of a post are all cut alike.
+
 Whatever can be decoded becomes a candidate, also a clip that some rule will refuse: curation.judge decides, and can decide anew.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +77,7 @@ def measuring_filters(recipe: Recipe) -> list[Chosen]:
 
 
 class ClipJob:
-    """The work of the decode child: one post in, one Candidate out. BadMedia says why there is none."""
+    """The work of the decode child: one post in, its Candidates out. BadMedia says why there is none."""
 
     def __init__(self, recipe: Recipe, folder: str) -> None:
         self.recipe, self.run_folder = recipe, RunFolder(folder)
@@ -86,19 +90,37 @@ class ClipJob:
         self.listens = recipe.songs.by == "fingerprint"
         if self.listens:
             inside.append(fingerprint.NEEDS)
-        self.needs = media.union([self.border.NEEDS, Needs(frames=(SMALL,)), *inside])
+        thumbnails = Needs(frames=(SMALL,))
+        self.needs = media.union([self.border.NEEDS, thumbnails, *inside])
+        self.inside = media.union([thumbnails, *inside])
         self.let_go = set(self.needs.frames) - {need for needs in inside for need in needs.frames}
         for _, module, _ in self.filters:
             if hasattr(module, "prepare"):
                 module.prepare()  # a detector that does not work ends the run before it starts
 
-    def run(self, post: Post) -> Candidate:
-        path, name = self._path(post), clip_id(post)
+    def run(self, post: Post) -> tuple[Candidate, ...]:
+        path = self._path(post)
+        if self.recipe.clip.segment_s is not None:
+            return tuple(self._segments(post, path, self.recipe.clip.segment_s))
         whole = media.decode(path, self.needs, self.recipe.clip.max_s, frames=self.recipe.clip.frames)
-        small = _thumbnails(name, whole)
-        found = self.border.find(whole)
+        found, small = self.border.find(whole), _thumbnails(clip_id(post), whole)
         clip = whole.with_box(found.box, without=self.let_go)
         del whole  # and with it the pictures that only it needed
+        return (self._candidate(post, path, clip, found, small),)
+
+    def _segments(self, post: Post, path: Path, segment_s: float) -> Iterator[Candidate]:
+        rule = self.recipe.clip
+        whole, stretches = media.decode_segments(
+            path, self.border.NEEDS, self.inside, rule.max_s, segment_s=segment_s, min_s=rule.min_s, frames=rule.frames
+        )
+        found = self.border.find(whole)
+        del whole
+        for number, uncut in stretches:
+            small = _thumbnails(clip_id(post, number), uncut)
+            yield self._candidate(post, path, uncut.with_box(found.box, without=[SMALL]), found, small)
+
+    def _candidate(self, post: Post, path: Path, clip: ClipMedia, found: Border, small: Thumbnails) -> Candidate:
+        name = small.clip_id
         taken, errors = self._measured(clip)
         measures = {
             "audio_s": clip.probe.audio_s, "container_s": clip.probe.container_s, "bytes_per_s": _bytes_per_s(path, clip),
@@ -107,7 +129,7 @@ class ClipJob:
         }  # fmt: skip
         return Candidate(
             features=self._extracted(clip),
-            clip=_clip(post, clip, measures),
+            clip=_clip(name, post, clip, measures),
             picture=_picture(name, self.recipe.borders.method, found, clip),
             thumbnails=small,
             sound=clip_sound.of(name, clip, errors=errors, hears_beats=self.hears_beats),
@@ -197,9 +219,9 @@ def _picture(name: str, method: str, found: Border, clip: ClipMedia) -> ClipPict
     )
 
 
-def _clip(post: Post, clip: ClipMedia, measures: Mapping[str, float | None]) -> Clip:
+def _clip(name: str, post: Post, clip: ClipMedia, measures: Mapping[str, float | None]) -> Clip:
     return Clip(
-        clip_id=clip_id(post),
+        clip_id=name,
         post_id=post.post_id,
         song_id=song_id(post),
         start_s=clip.start_s,

@@ -12,7 +12,9 @@ of time, with one shift for all, and VARIED different ones among them. A smooth 
 mirror image is not looked for.
 
 A cluster is everything that hangs together by matches: where A matches B and B matches C, the three are one cluster, even if A
-does not match C (A and C may be two different stretches of B).
+does not match C (A and C may be two different stretches of B). Clips of one post are no copies of each other, however alike they
+look: a film that stands still is alike from end to end. Where a copy of another post has brought them into one cluster, all those
+of the best copy's post stay.
 
 Axes: N hashes of all clips, 4 words of 64 bits, E the frames of one clip and F those of another, L those with a layout.
 """
@@ -53,14 +55,16 @@ class Shown:
 def find(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], rule: Duplicates, fleet: Fleet) -> list[Duplicate]:
     """Every member of every cluster of two or more, the best copy too, sorted by cluster and clip; with keep: none, nothing.
 
-    kept: of a cluster only the best copy stays under keep: best. The best has the largest picture inside the border times bytes a
-    second (measure `bytes_per_s`; where a copy lacks it, the picture alone), then the highest frame rate, then the longest, then
-    the smallest clip_id. A clip without a usable hash is in no cluster. The order of the clips does not matter.
+    kept: of a cluster only the best copy, with the other clips of its post, stays under keep: best. The best has the largest
+    picture inside the border times bytes a second (measure `bytes_per_s`; where a copy lacks it, the picture alone), then the
+    highest frame rate, then the longest, then the smallest clip_id. A clip without a usable hash is in no cluster. The order of
+    the clips does not matter.
     """
     if rule.keep == "none" or not clips:
         return []
     clips = sorted(clips, key=lambda c: c.clip_id)
-    share_of = _matches(_known([shown(pictures.get(clip.clip_id), rule) for clip in clips]), rule, fleet)
+    posts = [clip.post_id for clip in clips]
+    share_of = _matches(_known([shown(pictures.get(clip.clip_id), rule) for clip in clips], posts), posts, rule, fleet)
     highest: dict[int, float] = {}
     for pair, share in share_of.items():
         for i in pair:
@@ -69,9 +73,8 @@ def find(clips: Sequence[Clip], pictures: Mapping[str, ClipPicture], rule: Dupli
     for members in _clusters(len(clips), share_of):
         best = _best([clips[i] for i in members])
         for i in members:
-            name = clips[i].clip_id
-            kept = rule.keep == "all" or name == best
-            rows.append(Duplicate(clip_id=name, cluster=best, kept=kept, match_share=highest[i]))
+            kept = rule.keep == "all" or posts[i] == best.post_id
+            rows.append(Duplicate(clip_id=clips[i].clip_id, cluster=best.clip_id, kept=kept, match_share=highest[i]))
     return sorted(rows, key=lambda row: (row.cluster, row.clip_id))
 
 
@@ -89,9 +92,11 @@ def shown(picture: ClipPicture | None, rule: Duplicates) -> Shown:
     )
 
 
-def _known(clips: Sequence[Shown]) -> list[Shown]:
-    """The same without the frames that very many clips show."""
-    cold, cold_layouts = _cold([clip.words_E4 for clip in clips]), _cold([clip.layouts_L4 for clip in clips])
+def _known(clips: Sequence[Shown], posts: Sequence[str]) -> list[Shown]:
+    """The same without the frames that very many posts show."""
+    post_of_clip = np.unique(posts, return_inverse=True)[1]
+    cold = _cold([clip.words_E4 for clip in clips], post_of_clip)
+    cold_layouts = _cold([clip.layouts_L4 for clip in clips], post_of_clip)
     return [
         replace(clip, words_E4=clip.words_E4[kept], layouts_L4=clip.layouts_L4[soft], times_s_L=clip.times_s_L[soft])
         for clip, kept, soft in zip(clips, cold, cold_layouts, strict=True)
@@ -103,18 +108,19 @@ def _flat(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([bands.words([]), *parts]), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
-def _cold(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _cold(parts: Sequence[np.ndarray], post_of_clip: np.ndarray) -> list[np.ndarray]:
     """For each clip, which of its hashes are not hot."""
-    return np.split(~bands.hot(*_flat(parts)), np.cumsum([len(part) for part in parts])[:-1])
+    words_N4, clip_N = _flat(parts)
+    return np.split(~bands.hot(words_N4, post_of_clip[clip_N]), np.cumsum([len(part) for part in parts])[:-1])
 
 
-def _matches(clips: Sequence[Shown], rule: Duplicates, fleet: Fleet) -> dict[tuple[int, int], float]:
+def _matches(clips: Sequence[Shown], posts: Sequence[str], rule: Duplicates, fleet: Fleet) -> dict[tuple[int, int], float]:
     """Pairs of clip numbers that show the same video, with the share of frames that match."""
     pairs = {
         *_near([clip.words_E4 for clip in clips], REPEAT_BITS, rule.max_distance, fleet),
         *_near([clip.layouts_L4 for clip in clips], SAME_LAYOUT_BITS, LAYOUT_BITS, fleet),
     }
-    shares = {(a, b): alike(clips[a], clips[b], rule) for a, b in sorted(pairs)}
+    shares = {(a, b): alike(clips[a], clips[b], rule) for a, b in sorted(pairs) if posts[a] != posts[b]}
     return {pair: share for pair, share in shares.items() if share is not None}
 
 
@@ -195,8 +201,8 @@ def _clusters(num_clips: int, pairs: Iterable[tuple[int, int]]) -> Iterator[list
     return (members for members in together.values() if len(members) > 1)
 
 
-def _best(copies: Sequence[Clip]) -> str:
-    """The clip_id of the copy that is kept."""
+def _best(copies: Sequence[Clip]) -> Clip:
+    """The copy that is kept."""
     rates = [clip.measures.get("bytes_per_s") for clip in copies]
     weighed = [rate if rate is not None and None not in rates else 1.0 for rate in rates]
 
@@ -205,4 +211,4 @@ def _best(copies: Sequence[Clip]) -> str:
         area = clip.box.width_px * clip.box.height_px
         return -area * weighed[i], -(clip.fps or 0.0), clip.start_s - clip.end_s, clip.clip_id
 
-    return copies[min(range(len(copies)), key=merit)].clip_id
+    return copies[min(range(len(copies)), key=merit)]

@@ -18,6 +18,7 @@ from functools import cache
 import numpy as np
 
 from curation import landmarks
+from curation.spectra import finite_wave
 from svmbench.media import ClipMedia, Needs
 
 HZ = (
@@ -56,7 +57,7 @@ NEEDS = Needs(audio_hz=(HZ,))
 
 def of(clip: ClipMedia) -> tuple[bytes, bytes]:
     """(words, landmarks) of the clip for records.Fingerprint; both empty where there is nothing to tell songs by."""
-    wave_N = clip.wave(HZ)[: LONGEST_S * HZ]
+    wave_N = finite_wave(clip, HZ)[: LONGEST_S * HZ]
     peaks_P = landmarks.peaks(wave_N)
     return (pack(words(wave_N)), landmarks.pack(peaks_P)) if len(peaks_P) else (b"", b"")
 

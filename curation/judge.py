@@ -95,9 +95,12 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Changes:
 
 
 def measured_with(recipe: Recipe) -> dict[str, Any]:
-    """What decides the candidates and their measures, as plain values: another of these needs decoding again."""
+    """What decides the candidates and their measures, as plain values: another of these needs decoding again.
+
+    clip.min_s is among them where it decides which rest of a post is a clip.
+    """
     return {
-        "clip": recipe.clip.model_dump(mode="json", exclude={"min_s"}),
+        "clip": recipe.clip.model_dump(mode="json", exclude={"min_s"} if recipe.clip.segment_s is None else None),
         "borders": recipe.borders.model_dump(mode="json"),
         "features": list(recipe.features),
         "fingerprints": recipe.songs.by == "fingerprint",
@@ -164,8 +167,8 @@ class Shared:
             self._of_song[clip.song_id][clip.post_id].append(clip.measures.get("speech_share"))
 
     def of(self, clip: Clip) -> dict[str, float | None]:
-        """song_posts: how many posts have the song. song_speech_share: the median share of speech in the clips of its other posts,
-        or None."""
+        """song_posts: how many posts have the song. song_speech_share: the median share of speech in its other posts' clips, or
+        None."""
         posts = self._of_song[clip.song_id]
         others = [s for post_id, shares in posts.items() if post_id != clip.post_id for s in shares if s is not None]
         return {"song_posts": len(posts), "song_speech_share": median(others) if others else None}

@@ -1,8 +1,9 @@
 """posts -> candidates, features, pictures -> clips -> splits.
 
-A post becomes one candidate: its beginning, at most clip.max_s long. One pass decodes it in a supervised child, which finds the
-border, measures and extracts (stage 'curate'). Then the rules of the recipe and the search for near-duplicates decide which
-candidates are clips (stage 'judge'): that needs no decoding, and can be done anew with other thresholds. The clips are split.
+A post becomes one candidate: its beginning, at most clip.max_s long; or several: that beginning in stretches of clip.segment_s.
+One pass decodes it in a supervised child, which finds the border, measures and extracts (stage 'curate', whose items are posts).
+Then the rules of the recipe and the search for near-duplicates decide which candidates are clips (stage 'judge', whose items are
+clips): that needs no decoding, and can be done anew with other thresholds. The clips are split.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from svmbench.store import RunFolder, Writer
 
 BATCH, BATCH_S = 16, 10.0  # ours: finished posts a commit, and how long they may wait for it
 LIMIT_S, LIMIT_FACTOR = 30.0, 4.0  # ours: wall time a post may take, and how often its length
+Found = tuple[Candidate, ...]  # of one post
 LIBRARIES = ("av", "cv2", "skimage", "scipy", "soxr")
 THRESHOLDS = (
     "clip.min_s",
@@ -164,7 +166,7 @@ def _count(stage: Stage, drop: Drop) -> None:
 def _work(recipe: Recipe, run: RunFolder, fleet: Fleet, stage: Stage, writer: Writer, todo: Mapping[str, Post]) -> None:
     """Maps the posts over the supervised children and commits what is finished, also when the run is broken off."""
     items = [Item(post, _limit_s(post, recipe), key) for key, post in todo.items()]
-    began, waiting, committed = time.monotonic(), dict[str, Candidate | Drop](), time.monotonic()
+    began, waiting, committed = time.monotonic(), dict[str, Found | Drop](), time.monotonic()
     workers = max(1, min(fleet.num_cpus, len(items)))
     results: Any = supervised(fleet, ClipJob, (recipe, str(run.path)), items, workers=workers, notes=run.path / "at-work")
     try:
@@ -190,9 +192,9 @@ def _limit_s(post: Post, recipe: Recipe) -> float:
     return max(LIMIT_S, LIMIT_FACTOR * length_s)
 
 
-def _outcome(post: Post, value: Any) -> Candidate | Drop:
+def _outcome(post: Post, value: Any) -> Found | Drop:
     """The one place where a bad file becomes a Drop."""
-    if isinstance(value, Candidate):
+    if isinstance(value, tuple):
         return value
     if isinstance(value, BadMedia):
         return Drop(id=post_key(post), stage=STAGE, kind="failure", reason=value.reason, detail=value.detail)
@@ -201,8 +203,8 @@ def _outcome(post: Post, value: Any) -> Candidate | Drop:
     raise value
 
 
-def _commit(writer: Writer, finished: Mapping[str, Candidate | Drop]) -> None:
-    found = [outcome for outcome in finished.values() if isinstance(outcome, Candidate)]
+def _commit(writer: Writer, finished: Mapping[str, Found | Drop]) -> None:
+    found = [candidate for outcome in finished.values() if not isinstance(outcome, Drop) for candidate in outcome]
     tables: dict[str, pa.Table] = {
         "candidates": records.to_table(Clip, [c.clip for c in found]),
         "pictures": records.to_table(ClipPicture, [c.picture for c in found]),

@@ -8,6 +8,7 @@ column for the part; .txt files have an id a line.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +90,7 @@ def _rows(path: Path, part: str, chosen: Mapping[str, str]) -> Iterator[Row]:
     names: Sequence[str] | None = None
     for number, record in enumerate(_records(path, set(chosen.values())), start=1):
         if names is None:
-            names = list(record)
+            names = [name for name in record if name]  # cells without a heading have none
             column_of = _columns(path, names, chosen)
             if not part and "part" not in column_of:
                 raise BadInput(f"{path} has no column that names the part, such as 'split'; it has {', '.join(names)}")
@@ -119,14 +120,15 @@ def _records(path: Path, more: set[str]) -> Iterable[Mapping[str, Any]]:
             return _parquet(path, more)
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix in (".csv", ".tsv"):
-            return list(csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ","))
+            return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+        lines = [line for line in text.split("\n") if line.strip()]  # a caption may hold other line ends, such as U+2028
         if path.suffix == ".txt":
-            return [{"id": line} for line in text.splitlines() if line.strip()]
+            return [{"id": line} for line in lines]
         if path.suffix == ".jsonl":
-            return [_record(json.loads(line)) for line in text.splitlines() if line.strip()]
+            return [_record(json.loads(line)) for line in lines]
         if path.suffix == ".json":
             return _json(json.loads(text))
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:  # ValueError: bad UTF-8 or JSON
         raise BadInput(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     raise BadInput(f"{path}: a split is read from {', '.join(SUFFIXES)}")
 

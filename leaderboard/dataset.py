@@ -74,13 +74,13 @@ def describe(run: RunFolder) -> Dataset:
     reuse = Counter(Counter(c.song_id for c in clips).values())
     song_of = {c.clip_id: c.song_id for c in clips}
     total = sum(len(s.clip_ids) for s in splits)
-    dropped = {d.id for d in drops}
+    done = {d.post for d in drops} | {c.clip_id.rpartition("-")[0].replace("-", ":", 1) for c in clips}
     seen = len(ids | {d.id for d in drops if d.stage in ("search", "fetch")})
     return Dataset(
         run=run.path.name,
         num_posts=len(ids),
         num_seen=seen,
-        num_waiting=max(0, seen - len(dropped) - len({c.post_id for c in clips})) if ids else 0,
+        num_waiting=max(0, seen - len(done)) if ids else 0,
         drops=tuple((*key, number) for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         durations_s=tuple(c.end_s - c.start_s for c in clips),
         num_clips=len(clips),

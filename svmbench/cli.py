@@ -69,7 +69,7 @@ def crawl(
         close(progress, as_json, run=run.path)
 
 
-@app.command(epilog="Example:  svmbench curate --rejudge --recipe stricter.yaml    svmbench curate sheet runs/svm_10k")
+@app.command(epilog="Example:  svmbench curate --rejudge --recipe stricter.yaml    svmbench curate report runs/svm_10k")
 def curate(
     words: Annotated[
         list[str] | None,
@@ -84,18 +84,21 @@ def curate(
         typer.Option("--out", "-o", help="For sheet and report: where to write it; default in RUN.", show_default=False),
     ] = None,
     rejudge: Annotated[
-        bool, typer.Option("--rejudge", help="Apply thresholds anew to what was measured; decode nothing; say what changes.")
+        bool,
+        typer.Option(
+            "--rejudge", help="Apply thresholds and decisions of 'review' to what was measured; decode nothing; say what changes."
+        ),
     ] = False,
     recipe: Annotated[
         str | None,
-        typer.Option(help="For --rejudge: the recipe with the new thresholds; default the run's own file.", show_default=False),
+        typer.Option(help="For --rejudge: the recipe with the new thresholds; default the file that was named last.", show_default=False),
     ] = None,
     fresh: Fresh = False,
     local: Local = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Crop borders, measure, judge, extract features, and split by song. Works on what the crawl has fetched so far."""
+    """Crop borders, measure, extract features, group songs, judge, split. Works on what the crawl has fetched so far."""
     with guarded():
         from svmbench import jobs, jobs_curate
         from svmbench.progress import Progress
@@ -112,6 +115,7 @@ def curate(
             else:
                 facts = {}
                 jobs_curate.curate_job(folder, fleet, progress, fresh=fresh)
+        facts |= jobs_curate.for_a_person(folder, name)
         close(progress, as_json, **facts, run=folder.path)
 
 

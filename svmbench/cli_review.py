@@ -55,11 +55,14 @@ def review(
             close(quiet, as_json, **jobs_curate.import_decisions_job(folder, import_))
         else:
             with jobs_curate.review_page(folder, reviewer, port=port, second=second, blind=blind) as page:
-                _wait(page, as_json)
+                _wait(page, as_json, " ".join(filter(None, ("svmbench curate", run, "--rejudge"))))
 
 
-def _wait(page: Any, as_json: bool) -> None:
-    """Says where the page is, opens it where there is a desktop, and serves it until ctrl-C, which is how it ends."""
+def _wait(page: Any, as_json: bool, applies: str) -> None:
+    """Says where the page is, opens it where there is a desktop, and serves it until ctrl-C, which is how it ends.
+
+    applies: the command that applies the decisions.
+    """
     import os
     import sys
     import webbrowser
@@ -77,7 +80,7 @@ def _wait(page: Any, as_json: bool) -> None:
         page.wait()
     except KeyboardInterrupt:
         if not as_json:
-            Console().print("ended; 'svmbench curate --rejudge' applies the decisions", highlight=False)
+            Console().print(f"ended; '{applies}' applies the decisions", highlight=False, soft_wrap=True)
 
 
 def audit_split(

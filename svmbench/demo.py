@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,16 @@ def file_account(run: RunFolder, media: Path) -> Path:
     """Writes RUN/files.csv: for each file of the user's folder what became of it, and why."""
     from crawl.replica.build import posts_of
 
-    kept = {f"tiktok:{c.post_id}": c for c in run.read(Clip, "clips")}
-    outcomes = {key: ("kept", "", "", f"{c.end_s - c.start_s:.1f} s, {c.width_px}x{c.height_px}") for key, c in kept.items()}
+    outcomes = dict[str, tuple[str, str, str, str]]()
     for drop in run.read(Drop, "drops"):
         value = "" if drop.value is None else f"{drop.value:.3g}"
-        outcomes[drop.id] = ("dropped" if drop.kind == "rule" else "failed", drop.reason, value, drop.detail)
+        outcomes.setdefault(drop.post, ("dropped" if drop.kind == "rule" else "failed", drop.reason, value, drop.detail))
+    kept = defaultdict[str, list[Clip]](list)
+    for clip in run.read(Clip, "clips"):
+        kept[f"tiktok:{clip.post_id}"].append(clip)
+    for key, clips in kept.items():
+        lengths = " + ".join(f"{clip.end_s - clip.start_s:.1f} s" for clip in clips)
+        outcomes[key] = ("kept", "", "", f"{lengths}, {clips[0].width_px}x{clips[0].height_px}")
     path = run.path / "files.csv"
     with open(path, "w", newline="") as handle:
         table = csv.writer(handle)

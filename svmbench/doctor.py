@@ -27,6 +27,7 @@ def examine() -> list[Finding]:
     return [
         _python(),
         *(_package(*row) for row in _PACKAGES),
+        *(_optional(*row) for row in _OPTIONAL),
         _program("Chromium", ("chromium", "chromium-browser", "google-chrome"), "SVMBENCH_CHROMIUM", "apt install chromium"),
         _program("ChromeDriver", ("chromedriver",), "SVMBENCH_CHROMEDRIVER", "apt install chromium-driver"),
         _ffmpeg(),
@@ -48,6 +49,10 @@ _PACKAGES = (
     ("datasets", "datasets", "hub"),
     ("huggingface_hub", "huggingface_hub", "hub"),
 )
+_OPTIONAL = (  # not in svmbench[all]: only a recipe that names the feature needs them
+    ("Essentia", "essentia", "essentia", "the feature beats_essentia; AGPL-3.0"),
+    ("torchvision", "torchvision", "raft", "the feature optical_flow_raft, with SVMBENCH_RAFT_WEIGHTS"),
+)
 _DISTRIBUTIONS = {"yt_dlp": "yt-dlp", "cv2": "opencv-python-headless", "skimage": "scikit-image", "silero_vad": "silero-vad"}
 
 
@@ -65,6 +70,11 @@ def _package(label: str, module: str, extra: str) -> Finding:
     except metadata.PackageNotFoundError:
         version = "installed"
     return Finding(label, "ok", version)
+
+
+def _optional(label: str, module: str, extra: str, only_for: str) -> Finding:
+    found = _package(label, module, extra)
+    return found if found.state == "ok" else Finding(label, "optional", "not installed", f"{found.remedy}, only for {only_for}")
 
 
 def _program(label: str, names: tuple[str, ...], variable: str, remedy: str) -> Finding:

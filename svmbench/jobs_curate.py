@@ -11,10 +11,11 @@ from typing import Any
 
 from svmbench.errors import BadInput
 from svmbench.fleet import Fleet
-from svmbench.jobs import extra, find_run
+from svmbench.jobs import RUNS, extra, remember
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of
 from svmbench.recipe import load
+from svmbench.records import Drop
 from svmbench.store import RunFolder
 
 
@@ -59,15 +60,24 @@ def curate_job(run: RunFolder, fleet: Fleet, progress: Progress, *, fresh: bool 
 
 
 def rejudge_job(run: RunFolder, name: str | None, fleet: Fleet, progress: Progress) -> dict[str, Any]:
-    """Judges anew what was measured, with the thresholds of recipe `name`; without a name with those of the file that the run
-    was crawled with, as it is now. Returns what changed."""
+    """Judges anew what was measured, with the thresholds of recipe `name`; without a name with those of the file that was named
+    last, here or for the crawl, as it is now. Returns what changed."""
     with extra("curate"):
         import curation.run
     source = name or run.settings().get("recipe_from")
     recipe = load(source) if source else recipe_of(run)
     changes = curation.run.rejudge(recipe, run, fleet, progress)
+    if name:
+        remember(run, name)  # so that applying decisions later does not bring the older thresholds back
     note(run, f"curate --rejudge --recipe {recipe.name}")
     return {"changes": changes.line()}
+
+
+def for_a_person(run: RunFolder, name: str | None) -> dict[str, Any]:
+    """What to tell the user where clips await a person. name: of the run, as the user gave it."""
+    num_clips = sum(drop.reason == "awaits_review" for drop in run.read(Drop, "drops"))
+    command = " ".join(filter(None, ("svmbench review", name)))
+    return {"for a person": f"{num_clips} in doubt; '{command}' shows them"} if num_clips else {}
 
 
 def sheet_job(run: RunFolder, out: Path | None) -> Path:
@@ -118,7 +128,10 @@ def audit_job(
     """The audit, and its pieces for a terminal. target: a path, or the name of a run under runs/."""
     with extra("curate"):
         from curation import audit, audit_text, split_file
-    path = Path(target) if Path(target).exists() else find_run(target).path
+    named = RUNS / target
+    path = named if not Path(target).exists() and named.exists() else Path(target)
+    if columns and not split and RunFolder(path).is_run():
+        raise BadInput("--columns is about the file of a split, and a run has its own; add --split FILE, or leave it out")
     kinds = tuple(filter(None, (only or "").split(",")))
     found = audit.audit(path, fleet, split=split, columns=split_file.columns_of(columns) if columns else None, only=kinds)
     return found, audit_text.lines(found)

@@ -209,9 +209,9 @@ def decode_segments(
     box = Box(left_px=0, top_px=0, width_px=found.width_px, height_px=found.height_px)
 
     def stretch(start_s: float, end_s: float, wants: Needs, takers: Iterable[Taker], probe: Probe) -> ClipMedia:
-        sound = wave[round(start_s * rate) : round(end_s * rate)]
+        sound = wave[:0] if probe.audio_offset_s is None else wave[round(start_s * rate) : round(end_s * rate)]
         return ClipMedia(
-            probe=replace(probe, audio_s=len(sound) / rate, audio_offset_s=probe.audio_offset_s if len(sound) else None),
+            probe=replace(probe, audio_s=len(sound) / rate),
             start_s=start_s,
             end_s=end_s,
             box=box,
@@ -223,8 +223,8 @@ def decode_segments(
     def stretches() -> Iterator[tuple[int, ClipMedia]]:
         for number, (start_s, until_s) in enumerate(bounds(end_s, segment_s, min_s)):
             if number in cutter.stretches:
-                takers = cutter.stretches.pop(number)
-                yield number, stretch(start_s, until_s, needs, takers, _probe_between(reader, start_s, until_s))
+                probe = _probe_between(found, reader, start_s, until_s)
+                yield number, stretch(start_s, until_s, needs, cutter.stretches.pop(number), probe)
 
     return stretch(0.0, end_s, whole, takers, found), stretches()
 
@@ -256,14 +256,17 @@ def _probe(reader: Reader) -> Probe:
     )
 
 
-def _probe_between(reader: Reader, start_s: float, end_s: float) -> Probe:
-    """Of one stretch of what was read: the rates and lengths are its own. Without its sound's length."""
-    found, num_frames = _probe(reader), reader.num_between(start_s, end_s)
-    late_s = found.audio_offset_s
+def _probe_between(found: Probe, reader: Reader, start_s: float, end_s: float) -> Probe:
+    """Of one stretch of what was read: rates and lengths are its own. Without the length of its sound."""
+    num_frames, late_s = reader.num_between(start_s, end_s), found.audio_offset_s
+    if late_s is not None and start_s:
+        late_s = max(0.0, late_s - start_s) if reader.sound.end_s - reader.origin_s > start_s else None
+    if late_s is not None and late_s >= end_s - start_s:
+        late_s = None  # it begins later
     return replace(
         found,
         fps=num_frames / (end_s - start_s) if num_frames > 1 and not reader.reference_only else found.fps,
         duration_s=round(end_s - start_s, 6),
-        audio_offset_s=max(0.0, late_s - start_s) if late_s is not None and start_s else late_s,
+        audio_offset_s=late_s,
         clipped_runs_per_s=reader.sound.clipped_between(reader.origin_s + start_s, reader.origin_s + end_s),
     )

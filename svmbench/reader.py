@@ -70,6 +70,7 @@ class Reader:
         if not self.num_frames:
             codec = self.video.codec_context.name
             raise BadMedia("no_frames", f"{self.num_bad} packets of {codec} cannot be decoded; {self.detail}")
+        self.takers = ()  # they belong to whoever made them
 
     def _packets(self) -> Iterator[Any]:
         try:

@@ -59,8 +59,8 @@ class Pace(Section):
 class ClipRule(Section):
     """Which stretch of a post becomes the clip: its beginning, at most max_s long; shorter than min_s is dropped.
 
-    segment_s: the beginning is cut into clips of this length, one after the other. What is left over at its end is a clip too where
-    it is at least min_s long; else it is nothing, neither a clip nor dropped.
+    segment_s: the beginning is cut into clips of this length, one after the other; what is left at its end is a clip too where it
+    is at least min_s long, and else neither a clip nor dropped.
     frames: reference skips frames that no other frame needs, which can be faster; adjacent frames are then further apart.
     """
 

@@ -98,9 +98,10 @@ class Drop:
     """One row for every post that was left out, errors included: nothing vanishes.
 
     id: 'platform:post_id'. Where a post is cut into several clips (recipe: clip.segment_s), the stage 'judge' drops them one by
-    one: the first as 'platform:post_id', the clip '...-2' as 'platform:post_id#2'. stage: 'search', 'fetch', 'curate' (decoding) or 'judge' (rules and duplicates). reason: a short
-    stable word. kind: 'rule' when a rule of the recipe refused it, 'failure' when it could not be fetched, decoded or measured.
-    value: what the rule was held against, None where nothing was measured. detail: for a person, or JSON of all measures.
+    one: the first as 'platform:post_id', the clip '...-2' as 'platform:post_id#2'. stage: 'search', 'fetch', 'curate'
+    (decoding) or 'judge' (rules and duplicates). reason: a short stable word. kind: 'rule' when a rule of the recipe refused
+    it, 'failure' when it could not be fetched, decoded or measured. value: what the rule was held against, None where nothing
+    was measured. detail: for a person, or JSON of all measures.
     """
 
     id: str
@@ -183,6 +184,19 @@ class Song:
     song_id: str
     source: str
     match_score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Which pairs of all clips of a run sound like one song, the best pair first; one row a run (curation.song_search).
+
+    digest: of all that decides it. first, second: clip_ids in order. scores: in [0, 1].
+    """
+
+    digest: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

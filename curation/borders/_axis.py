@@ -79,7 +79,8 @@ def possible(e: Evidence) -> bool:
         return False
     if e.black:
         return e.active > 0.25 and (_strong(e) or (max(e.turn, e.step) >= 0.3 and (e.outside < 0.03 or e.step >= 0.6)))
-    return min(e.turn, e.active) >= 0.5 and (e.steady >= 0.5 or _tinted(e))
+    exact = e.even == 0 and min(e.turn, e.active) >= 0.95 and e.step >= 0.5  # in some frames the picture is as light
+    return min(e.turn, e.active) >= 0.5 and (e.steady >= 0.5 or exact or _tinted(e))
 
 
 def _tinted(e: Evidence) -> bool:
@@ -141,7 +142,7 @@ def _allowed(e: Evidence, other: Evidence | None = None, *, again: bool) -> bool
         return e.pure and e.even <= 1 and whole and (e.turn >= 0.75 or e.moving >= 0.4)
     if e.black and not level and other is not None and (e.even > 1 or _apart(e, other) > 2):
         return False  # two curtains
-    if other is not None and _painted(e, other):
+    if other is not None and (_painted(e, other) or _two_coloured(e, other)):
         return True
     if (level or alike) and e.recurs < RECURS:  # else a wall and a floor, a passage, or the stripes of a test card
         if level and alike and other is not None and max(e.moving, other.moving) >= 0.3:
@@ -154,7 +155,9 @@ def _allowed(e: Evidence, other: Evidence | None = None, *, again: bool) -> bool
         return clear and e.moving >= 0.6
     # alone, it is a sky, a road or a wall, unless it is lettered, or white and stays while the picture moves
     white = e.colour[0] >= WHITE and min(e.turn, e.steady) >= 0.95 and e.moving >= 0.5 and e.plain <= 0.9
-    return white or (min(e.turn, e.steady) >= 0.97 and e.plain <= 0.5 and e.lettered >= max(0.02, STILL_TEXT * e.outside))
+    return white or (
+        min(e.turn, e.steady) >= 0.97 and e.plain <= 0.5 and e.lettered >= max(0.02, STILL_TEXT * e.outside) and e.moving > 0
+    )
 
 
 def _painted(e: Evidence, other: Evidence) -> bool:
@@ -162,13 +165,20 @@ def _painted(e: Evidence, other: Evidence) -> bool:
 
     That is enough where nothing moves near the line: a flat wall in the picture.
     """
-    level = abs(e.depth_px - other.depth_px) <= 1
+    level = abs(e.depth_px - other.depth_px) <= (LEVEL_PX if _tinted(e) != _tinted(other) else 1)
     if _apart(e, other) > 2 or max(e.recurs, other.recurs) >= RECURS:
         return False
     if level and max(e.even, other.even) == 0 and max(e.outside, other.outside) <= 0.03:  # as no camera films it
         ends = [min(x.active, x.turn) for x in (e, other)]
         return max(ends) >= 0.95 and min(ends) >= 0.75
     return _whole(e, other) and max(e.even, other.even) <= (2 if level else 0.5)
+
+
+def _two_coloured(e: Evidence, other: Evidence) -> bool:
+    """Whether two bars, each of its own even colour, end along their whole sides at the same depth, and the picture moves."""
+    level = abs(e.depth_px - other.depth_px) <= 1
+    even = max(e.even, other.even) == 0 and max(e.outside, other.outside) <= 0.03 and max(e.recurs, other.recurs) < RECURS
+    return level and even and _whole(e, other) and max(e.moving, other.moving) >= 0.3
 
 
 def _bare(e: Evidence) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.borders._copy import Copy
 from curation.borders._strips import Strips, ranked
 
 STILL = 10  # a pixel whose luma stays within so many levels stands still
@@ -29,6 +30,11 @@ STRIKING, UNBROKEN, SEEN = 3.0, 0.85, 0.5  # a line's step over the larger ones 
 SHADES, SHADE = 3, 9  # a drawn pattern is mostly of three shades, each of nine levels
 DRAWN, BARE = 0.7, 0.95  # the share of the outside that is of its usual shades: in a pattern that moves, and where nothing lies
 DRAWN_DETAIL = 0.8  # levels between neighbouring lines; a night has few shades too, but no detail
+BROKEN = 0.6  # of a striking line stays where the one that faces it is unbroken: there the picture is as light as the card
+OF_STILLS = 5.0  # as STRIKING, where the picture is a photograph: its own lines stay too
+MOVES, RESTS, EDGE_LINES = 0.6, 0.25, 8  # share of the few lines inside a line that moves, and at most of those outside
+COPIED, COPY_HELD, COPY_PX = 0.5, 0.2, 2  # correlation with the copy, and how much of the lines is seen at least; how they face
+COPY_SMOOTH = 0.6  # of the detail of the picture a copy has at most, where the correlation speaks for it too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,8 @@ class Line:
     held in [0, 1]: how much of the line stays. jump: its mean step over the larger ones of the picture inside. moving: share of
     the pixels outside that change. simple: what lies outside is a blurred copy, or stands still beside a picture that moves.
     alone: the line is unbroken, always seen, and like no other within; outside is a still texture, or colours that change.
-    striking: unbroken, and by far the largest step; outside stands still, or is a pattern. bare: outside is still and plain.
+    striking: by far the largest step, and nearly unbroken; outside stands still, or is a pattern. bare: outside is still and
+    plain. parted: all along it what moves begins at once, and outside stands still. soft: outside may lie a blurred copy.
     """
 
     depth_px: int
@@ -51,6 +58,8 @@ class Line:
     alone: bool
     striking: bool
     bare: bool
+    parted: bool
+    soft: bool
 
     @property
     def strength(self) -> float:
@@ -70,16 +79,26 @@ def surround(near: Strips, far: Strips, *, exact: bool) -> tuple[Line, Line] | N
         for two in twos
         if one.depth_px + two.depth_px < 0.92 * depth and (_facing(one, two, depth) or (not exact and _fit(one, two)))
     ]
+    if not pairs and not exact:
+        pairs = _copied(near, ones, twos)
     return max(pairs, key=lambda p: p[0].strength + p[1].strength, default=None)
+
+
+def _copied(near: Strips, ones: list[Line], twos: list[Line]) -> list[tuple[Line, Line]]:
+    """The pairs outside which lies a blurred copy of what is between them, which is known however little of the lines is seen."""
+    pairs = [(a, b) for a in ones for b in twos if a.soft and b.soft and abs(a.depth_px - b.depth_px) <= COPY_PX]
+    if not pairs:
+        return []
+    copy = Copy(near.luma_TDS)
+    return [(a, b) for a, b in pairs if copy.alike(a.depth_px, b.depth_px) >= COPIED]
 
 
 def _facing(one: Line, two: Line, depth: int) -> bool:
     """Whether two lines face each other so exactly, and stand so alone, that it is no chance; a screen's bars are less deep."""
     exact = abs(one.depth_px - two.depth_px) <= 1 and min(one.depth_px, two.depth_px) >= SCREEN * depth
-    striking = (
-        one.striking and two.striking and not (one.bare and two.bare)
-    )  # a doorway is as straight, and as dark on both sides
-    return exact and ((one.alone and two.alone) or striking)
+    striking = one.striking and two.striking and max(one.held, two.held) >= UNBROKEN
+    # a doorway is as straight, and as dark on both sides
+    return exact and ((one.alone and two.alone) or ((striking or (one.parted and two.parted)) and not (one.bare and two.bare)))
 
 
 def _fit(one: Line, two: Line) -> bool:
@@ -104,7 +123,7 @@ def lines(side: Strips) -> list[Line]:
     held_D, size_D = held_DS.mean(axis=1), np.sort(side.size_TD, axis=0)[number // 2]
     moves_DS = np.ptp(side.luma_TDS, axis=0) > STILL
     found = [_line(side, at, held_DS, held_D, size_D, moves_DS) for at in _peaks(held_D, size_D, depth)]
-    return [line for line in found if line and (line.simple or line.alone or line.striking)]
+    return [line for line in found if line and (line.simple or line.alone or line.striking or line.parted or line.soft)]
 
 
 def _line(
@@ -118,7 +137,7 @@ def _line(
     inside = slice(at + 3, max(at + 6, at + (depth - at) // 2))
     jump = float(size_D[at]) / max(0.5, ranked(size_D[inside], 0.95))
     usual = ranked(held_D[inside], 0.9)
-    beyond = slice(at + 3, int(0.9 * depth))
+    beyond = slice(at + 3, min(int(0.9 * depth), depth - at - EQUAL_PX))  # the line that faces it is no rival
     rivals = int(((size_D[beyond] >= 0.85 * size_D[at]) & (held_D[beyond] >= 0.85 * held_D[at])).sum())
     if (held_D[at] - usual < 0.3 and jump < 1.5) or rivals > RIVALS:
         return None
@@ -131,18 +150,25 @@ def _line(
     along = float(held_DS[at, active_S].mean()) if active_S.any() else 0.0
     close = not still or moves_DS[at + 1 : at + 5].any(axis=0).mean() >= 0.25  # else a wall beside a passage
     template = close and still and active_S.mean() > 0.3 and along > 0.25
-    blurred = close and not template and detail <= min(SMOOTH * within, SMOOTH_LEVEL) and not _crossed(side, at)
+    soft = at >= SCREEN * depth and held_D[at] >= COPY_HELD and detail <= min(COPY_SMOOTH * within, SMOOTH_LEVEL)
+    smoothed = close and not template and detail <= min(SMOOTH * within, SMOOTH_LEVEL)
+    crossed = (soft or smoothed) and _crossed(side, at)
+    blurred = smoothed and not crossed
     needed = ALONE if detail >= PLAIN else 0.95
     odd = detail >= TEXTURED if still else detail <= SMOOTH_LEVEL / 8
     alone = odd and held_D[at] >= needed and usual <= 0.1 and moves_DS[inside].mean() > MOVED
     seen = ranked(side.step_TDS[:, at].mean(axis=1), ODD_FRAMES)
-    striking = min(jump / STRIKING, held_D[at] / UNBROKEN, seen / SEEN) >= 1 > rivals - 1 and moves_DS[inside].mean() > MOVED
-    shades = _shades(side, at) if striking else 0.0
+    striking = min(jump / STRIKING, held_D[at] / BROKEN, seen / SEEN) >= 1 > rivals - 1
+    striking = striking and (jump >= OF_STILLS or moves_DS[inside].mean() > MOVED)
+    moves_D = moves_DS[max(0, at - EDGE_LINES) : at + EDGE_LINES + 1].mean(axis=1)
+    parted = still and jump >= 1.5 and moves_D[EDGE_LINES + 1 :].mean() >= MOVES and moves_D[: EDGE_LINES - 1].mean() <= RESTS
+    shades = _shades(side, at) if striking or parted else 0.0
     return Line(
         depth_px=at, kind="template" if still and (template or not blurred) else "blurred", jump=jump, smooth=smooth,
         held=along if template else float(held_D[at]), moving=moving, simple=template or blurred,
         alone=bool(alone and seen >= 0.6),
         striking=bool(striking and (still or (shades >= DRAWN and detail >= DRAWN_DETAIL))), bare=bool(still and shades >= BARE),
+        parted=bool(parted), soft=bool(soft and not crossed),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Beats by Essentia's RhythmExtractor2013, with the columns of `beats`: more often right, and many times as slow.
+"""Beats by Essentia's RhythmExtractor2013, with the columns of `beats`, for who would compare the two.
 
 Its `multifeature` method (Zapata, Davies, Gomez 2014, Multi-feature beat tracking) takes, of several trackers' beats, those on
 which the others agree most; its confidence is that agreement, 0 to 5.32, here over 5.32. The strengths are those of our

@@ -3,7 +3,8 @@
 The columns of `beats` and the same tracker, but with what librosa's `onset_strength` and `beat_track` do when asked for nothing
 else, as in the authors' code (TencentARC-QQ/UT-CMVMR): the mean over the bands instead of the median, and weak beats at either
 end of a segment left out. Tempo and confidence are each segment's own. A segment tells little of its tempo, and beats near its
-ends are lost: `beats` counts better. It has a file of its own because in a recipe a feature has a name and no settings.
+ends are lost; docs/performance.md has how often both count rightly. It has a file of its own because in a recipe a feature has a
+name and no settings.
 
 Differs from the authors' code in the last segment: they leave out what is shorter than 4 s; the paper pads it with zeros, as
 is done here.

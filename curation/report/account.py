@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from curation.songs import post_of
+from curation.songs import drop_id, post_of
 from svmbench.records import Clip, Drop
 
 STAGES = ("search", "fetch", "curate", "judge")
@@ -14,10 +15,11 @@ CRAWLED = ("search", "fetch")
 
 
 def account(posts: Collection[str], looked: Collection[str], clips: Collection[str], drops: Sequence[Drop]) -> dict[str, Any]:
-    """The account of all posts; arguments are 'platform:post_id'.
+    """The account of all posts; arguments are 'platform:post_id', and drops one of a post at most (of_posts).
 
-    posts: fetched. looked: decoded, so that only the rules decide on them. A run without posts (imported features) has found what
-    became a clip. adds_up: found = clips + dropped + waiting, over the rows of the tables; each contradiction is one too many.
+    posts: fetched. looked: decoded, so that only the rules decide on them. clips: with a clip. A run without posts (imported
+    features) has found what became a clip. adds_up: found = clips + dropped + waiting, over the rows of the tables; each
+    contradiction is one too many.
     """
     by_id = {drop.id: drop for drop in reversed(drops)}
     found = set(posts) | {drop.id for drop in drops if drop.stage in CRAWLED or not posts} | (set() if posts else set(clips))
@@ -37,6 +39,19 @@ def account(posts: Collection[str], looked: Collection[str], clips: Collection[s
         "stages": _stages(len(found), by_id.values(), Counter("judge" if p in looked else "curate" for p in waiting)),
         "reasons": _reasons(drops),
     }
+
+
+def of_posts(drops: Iterable[Drop], clips: Iterable[Clip]) -> list[Drop]:
+    """The drops of whole posts: of one that was cut into several clips none where one of them is kept, else the first one's.
+
+    What contradicts itself stays: two drops with one id, a clip that is also dropped.
+    """
+    kept, posts = {drop_id(clip) for clip in clips}, {post_of(clip) for clip in clips}
+    found: dict[str, list[Drop]] = defaultdict(list)
+    for drop in drops:
+        if drop.id in kept or drop.post not in posts:
+            found[drop.post].append(drop)
+    return [replace(drop, id=drop.post) for of_post in found.values() for drop in of_post if drop.id == of_post[0].id]
 
 
 def _stages(found: int, drops: Collection[Drop], waiting: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -59,18 +74,20 @@ def _reasons(drops: Iterable[Drop]) -> list[dict[str, Any]]:
 
 
 def words(words_of: Mapping[str, Sequence[str]], clips: Iterable[Clip]) -> list[dict[str, Any]]:
-    """For each search word, by which posts are categorised, posts fetched and their clips; a post counts for each of its words.
+    """For each search word, by which posts are categorised: posts fetched, kept ones (with a clip), clips.
 
-    words_of: of each fetched post, by 'platform:post_id'.
+    A post counts for each of its words. words_of: of each fetched post, by 'platform:post_id'.
     """
     length_s: defaultdict[str, float] = defaultdict(float)
     num_clips: Counter[str] = Counter()
+    kept: defaultdict[str, set[str]] = defaultdict(set)
     for clip in clips:
         for word in words_of.get(post_of(clip), ()):
             num_clips[word] += 1
+            kept[word].add(post_of(clip))
             length_s[word] += clip.end_s - clip.start_s
     fetched = Counter(word for found in words_of.values() for word in found)
     return [
-        {"word": word, "posts": n, "clips": num_clips[word], "hours": length_s[word] / 3600}
+        {"word": word, "posts": n, "kept": len(kept[word]), "clips": num_clips[word], "hours": length_s[word] / 3600}
         for word, n in sorted(fetched.items(), key=lambda item: (-item[1], item[0]))
     ]

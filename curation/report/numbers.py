@@ -6,13 +6,14 @@ have it (an older run, or a step that was not taken). Nothing here names a post,
     schema       SCHEMA; it rises when a key changes its meaning or goes
     run          {name, recipe, about, site, platform, preset, svmbench, commit, made: [{at, command, commit}]}
     account      {found, clips, dropped, waiting, adds_up, contradictions: {...}, stages: [{stage, came, rule, failure, waiting,
-                 went_on}], reasons: [{stage, kind, reason, posts}]}; found = clips + dropped + waiting when it adds up
+                 went_on}], reasons: [{stage, kind, reason, posts}]}; found = clips + dropped + waiting when it adds up. All are
+                 posts; one that is cut into several clips counts once, as a clip or by its first clip's reason
     rules        [{filter, what, settings: {...}}] in the order of the reasons
     verdicts     [{verdict, filter, reason, clips, kept}] of the rules alone, or None
     measures     [{name, what, filter, num_measured, num_missing, quantiles, thresholds, histogram}] over all decoded clips
     durations    {hours, quantiles, histogram} of the clips
     songs        {num_clips, num_songs, largest, reuse: [{size, number}], sources: [{source, clips}], match_score: quantiles}
-    words        [{word, posts, clips, hours}], of the searches by which posts are categorised
+    words        [{word, posts, kept, clips, hours}], of the searches by which posts are categorised
     borders      [{kind, clips, kept, sides: [{size, number}]}] over all decoded clips
     duplicates   {num_clusters, num_clips, dropped, sizes: [{size, number}], match_share: quantiles}
     split        {rule, grouped_by, sha256, parts: [{name, clips, share, songs, hours}], in_no_part, audit: {leaks, line, remarks,
@@ -50,13 +51,13 @@ def gather(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     looked = run.read(Clip, "candidates") or clips
     if not (words or drops or clips):
         raise BadInput(f"{run.path} has no posts yet, so there is nothing to report; run 'svmbench crawl' first")
-    kept = {clip.clip_id for clip in clips}
+    kept, of_posts = {clip.clip_id for clip in clips}, account.of_posts(drops, clips)
     verdicts, sounds = run.read(RuleVerdict, "verdicts"), _column(run, "sounds", "errors")
     splits = run.read(Split, "splits")
     return {
         "schema": SCHEMA,
         "run": _of_run(recipe, run),
-        "account": account.account(words.keys(), {post_of(c) for c in looked}, {post_of(c) for c in clips}, drops),
+        "account": account.account(words.keys(), {post_of(c) for c in looked}, {post_of(c) for c in clips}, of_posts),
         "rules": measures.rules(recipe),
         "verdicts": measures.verdicts(verdicts, kept) if verdicts else None,
         "measures": measures.measures(recipe, looked, kept, {v.clip_id: v.filter for v in verdicts if v.verdict == "drop"}),

@@ -64,16 +64,20 @@ def import_(run: RunFolder, path: Path) -> Imported:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from error
     found = {".jsonl": decisions.parse, ".csv": _from_table, ".json": _from_tasks}[form](raw)
     clips = {clip.clip_id for clip in run.read(Clip, "candidates")}
-    known = {decision.id for decision in decisions.read(run.path).decisions}
-    problems = list(found.problems)
-    new = []
+    logged = {decision.id: decision for decision in decisions.read(run.path).decisions}
+    problems, new, known = list(found.problems), list[Decision](), 0
     for number, decision in enumerate(found.decisions, start=1):
         if decision.clip_id not in clips:
             problems.append(Problem(number, f"clip {decision.clip_id} is not in this run"))
-        elif decision.id not in known:
+        elif decision.id not in logged:
             new.append(decision)
+            logged[decision.id] = decision
+        elif logged[decision.id] == decision:
+            known += 1
+        else:
+            problems.append(Problem(number, f"a line of the log has the id {decision.id} and says something else"))
     decisions.append(run.path, new)
-    return Imported(len(new), sum(d.id in known and d.clip_id in clips for d in found.decisions), tuple(problems))
+    return Imported(len(new), known, tuple(problems))
 
 
 def _form(path: Path) -> str:

@@ -19,11 +19,11 @@ from curation.review import draw
 from curation.sheet import margins
 from curation.sheet.build import MOTION_TOP
 from curation.sheet.draw import motion
-from curation.songs import post_of
+from curation.songs import drop_id, post_of
 from svmbench import records
 from svmbench.errors import BadInput
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, ClipPicture, ClipSound, Drop, Post, RuleVerdict, Song
+from svmbench.records import Clip, ClipSound, Drop, Post, RuleVerdict, Song
 from svmbench.settings import settings_hash
 from svmbench.store import RunFolder
 
@@ -42,7 +42,7 @@ class Items:
         self.recipe, self.filters = recipe, listed_filters(recipe)
         self.rules = margins.rules(self.filters, list(self.clips.values()))
         self.sounds = {s.clip_id: s for s in run.read(ClipSound, "sounds")}
-        self.pictures = {p.clip_id: p for p in run.read(ClipPicture, "pictures")}
+        self.cuts_s = _cuts(run)
         self.posts = {f"{p.platform}:{p.post_id}": p for p in run.read(Post, "posts")}
         self.shared, self.groups = Shared(self.clips.values()), self._groups()
         table = run.read_table("features_optical_flow")
@@ -87,15 +87,14 @@ class Items:
     def shown(self, clip_id: str, *, blind: bool) -> dict[str, Any]:
         clip = self.clips[clip_id]
         length_s = clip.end_s - clip.start_s
-        sound, flow, picture = self.sounds.get(clip_id), self.flows.get(clip_id), self.pictures.get(clip_id)
-        cuts = picture.cut_times_s if picture else ()
+        sound, flow, cuts_s = self.sounds.get(clip_id), self.flows.get(clip_id), self.cuts_s.get(clip_id, ())
         errors = dict(sound.errors) if sound and not blind else {}
         return {
             "clip_id": clip_id, "start_s": clip.start_s, "end_s": clip.end_s, "blind": blind,
             "width_px": clip.width_px, "height_px": clip.height_px, "box": asdict(clip.box),
             "waveform": draw.waveform(sound, length_s, spans=not blind) if sound and sound.peaks else "",
             "no_waveform": _why_silent(sound),
-            "flow": motion(flow.values_TD[:, 0], flow.hop_s, clip, cuts, self.motion_top) if flow else "",
+            "flow": motion(flow.values_TD[:, 0], flow.hop_s, clip, cuts_s, self.motion_top) if flow else "",
             "post": _post(self.posts.get(post_of(clip)), post_of(clip)), "song": self._song(clip_id),
             "errors": [f"{name}: {why}"[:300] for name, why in sorted(errors.items())],
             **({} if blind else self._judged(clip)),
@@ -139,6 +138,12 @@ class Items:
         return found
 
 
+def _cuts(run: RunFolder) -> dict[str, tuple[float, ...]]:
+    """clip_id -> times of the cuts. Only this column: the hashes beside it are most of what a run knows of its pictures."""
+    table = run.read_table("pictures", ["clip_id", "cut_times_s"])
+    return {} if table is None else {row["clip_id"]: tuple(row["cut_times_s"]) for row in table.to_pylist()}
+
+
 def _answer(module: Any, chosen: Any, others: Mapping[str, float | None], value: float) -> tuple[bool, bool]:
     found = ask(module, chosen, value, others)
     return found.keep, found.review
@@ -153,7 +158,7 @@ def verdicts(run: RunFolder) -> list[RuleVerdict]:
     drops = {d.id: d for d in run.read(Drop, "drops") if d.stage == "judge" and d.kind == "rule"}
     rows = []
     for clip in run.read(Clip, "candidates"):
-        drop = drops.get(post_of(clip))
+        drop = drops.get(drop_id(clip))
         if clip.clip_id in kept or (drop and drop.reason == "duplicate"):
             rows.append(RuleVerdict(clip_id=clip.clip_id, verdict="keep", filter="", reason="", value=None))
         elif drop:

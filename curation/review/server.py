@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from curation.review.session import Session
 from svmbench.errors import BadInput, SiteError, StorageError
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             file, kind = ASSETS[name]
             self._reply(HTTPStatus.OK, resources.files("curation.review").joinpath(file).read_bytes(), kind)
         elif name == "state":
-            self._json(self.server.session.state(rest=urlsplit(self.path).query == "rest=1"))
+            self._json(self.server.session.state(rest=self.path.endswith("?rest=1")))
         elif name == "summary":
             self._json(self.server.session.summary())
         elif name.startswith("media/"):
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         """What is asked for, without the token."""
         if self.headers.get("Host", "") not in self.server.hosts:
             raise _Refused(HTTPStatus.MISDIRECTED_REQUEST, "this server answers to its own address only")
-        token, slash, name = urlsplit(self.path).path.removeprefix("/").partition("/")
+        token, slash, name = self.path.partition("?")[0].removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self.server.token.encode()) or not slash:
             raise _Refused(HTTPStatus.NOT_FOUND, "open the address that svmbench review printed")
         return name

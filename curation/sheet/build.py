@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from curation.clip_job import listed_filters
 from curation.sheet import draw, margins
-from curation.songs import post_of
+from curation.songs import drop_id, post_of
 from svmbench import records
 from svmbench.errors import BadInput
 from svmbench.recipe import Recipe
@@ -66,7 +66,7 @@ def _content(recipe: Recipe, run: RunFolder, clips: Sequence[Clip]) -> dict[str,
 def _card(
     clip: Clip, rules: Sequence[margins.Rule], refused: Mapping[str, Drop], copies: Mapping[str, Duplicate]
 ) -> dict[str, Any]:
-    drop = refused.get(post_of(clip))
+    drop = refused.get(drop_id(clip))
     near = margins.nearest(rules, clip.measures)
     return {
         "clip": clip, "verdict": drop.reason if drop else "kept", "duplicate": copies.get(clip.clip_id),

@@ -284,6 +284,7 @@ def test_columns_as_they_are_written_on_the_command_line() -> None:
         ("a.json", "3", "neither a list nor an object"),
         ("a.jsonl", "{}\n", "no column that names the part"),
         ("a.parquet", "x", "cannot be read"),
+        ("a.json", "[" * 100_000, "cannot be read"),
         ("a.xlsx", "x", r"a split is read from \.csv"),
         ("readme.md", "x", "a split is read from"),
     ],
@@ -293,6 +294,20 @@ def test_what_cannot_be_read_is_one_line(fleet: Fleet, tmp_path: Path, name: str
     with pytest.raises(BadInput, match=message) as caught:
         audit(tmp_path / name, fleet)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x0b", "\x85"])
+def test_a_caption_may_hold_any_line_end_and_a_row_too_many_cells(tmp_path: Path, end: str) -> None:
+    rows = [{"id": "a", "caption": f"one{end}two", "split": "train"}, {"id": "b", "caption": "x", "split": "test"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in rows), "utf-8")
+    (tmp_path / "a.csv").write_text(f'id,caption,split\na,one{end}two,train,more\nb,"two\nlines",test\n', "utf-8")
+    (tmp_path / "train.txt").write_text(f"a{end}b\r\nc\n", "utf-8")
+    for name in ("a.jsonl", "a.csv"):
+        assert [(row.where, row.part) for row in split_file.read(tmp_path / name)] == [("a", "train"), ("b", "test")], name
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (tmp_path / "train.txt").rename(folder / "train.txt")
+    assert [row.where for row in split_file.read(folder)] == [f"a{end}b", "c"]
 
 
 def test_places_without_a_split(planted: Planted, fleet: Fleet, tmp_path: Path) -> None:
@@ -382,7 +397,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, dict[
         render(plans[name], folder / f"{name}.mp4")
         post = replace(Planted._post(plans[name], ""), track_id=f"own{number}", sha256=run.add_media(folder / f"{name}.mp4"))
         posts.append(post)
-        candidates.append(job.run(post))
+        candidates += job.run(post)
     tables = {
         "posts": to_table(Post, posts), "candidates": to_table(Clip, [c.clip for c in candidates]),
         "pictures": to_table(ClipPicture, [c.picture for c in candidates]),

@@ -15,6 +15,7 @@ from skimage import data
 
 from curation.border import Border
 from curation.borders import robust
+from curation.borders._copy import Copy
 from svmbench.media import decode
 
 TIMES, HEIGHT, WIDTH = 20, 240, 320
@@ -448,4 +449,93 @@ def test_bar_as_light_as_the_sky_in_the_picture(find: Callable[..., Border]) -> 
     """Only the chroma tells the two apart above; below, the luma does."""
     frames = framed((0, 60, 0, 60), ground((200, 90, 90)))
     frames[:, 60:110] = (105, 126, 130)
+    assert near(find(frames), (0, 60, 0, 60), 2)
+
+
+def copied(one: int, two: int, blur: float = 9, gain: float = 0.6, name: str = "astronaut", still: bool = False) -> np.ndarray:
+    """frames_THWC: the picture between rows, and behind it itself as apps do it: scaled until it covers, blurred, dimmed."""
+    height = HEIGHT - one - two
+    picture = moving(height, WIDTH, name)
+    if still:
+        picture = np.repeat(picture[:1], TIMES, axis=0)
+    scale = HEIGHT / height
+    behind = []
+    for image in picture:
+        large = cv2.resize(image, (round(WIDTH * scale), HEIGHT))
+        left = (large.shape[1] - WIDTH) // 2
+        behind.append((cv2.GaussianBlur(large[:, left : left + WIDTH], (0, 0), blur) * gain).astype(np.uint8))
+    frames = np.stack(behind)
+    frames[:, one : HEIGHT - two] = picture
+    return frames
+
+
+def test_blurred_copy_of_a_picture_that_stands_still(find: Callable[..., Border]) -> None:
+    """Nothing moves, and the lines are weak: only that it is a copy tells the border from a soft part of the photograph."""
+    frames = copied(60, 60, name="chelsea", gain=1.0, still=True)
+    assert near(find(frames), (0, 60, 0, 60))
+    turned = np.ascontiguousarray(frames[:, ::-1, ::-1])
+    turned[:, 60:180] = frames[:, 60:180]
+    assert near(find(turned), NONE, 0)
+
+
+def test_blurred_copy_that_goes_when_the_picture_fills_the_frame(find: Callable[..., Border]) -> None:
+    frames = copied(60, 60)
+    frames[12:] = moving()[12:]
+    assert near(find(frames), NONE, 0)
+
+
+def test_copy_is_known_by_its_place_and_not_by_its_light() -> None:
+    luma = planes(copied(60, 60, name="coffee"))[0]
+    true = Copy(luma).alike(60, 60)
+    assert true > 0.8
+    assert Copy(luma // 2).alike(60, 60) == pytest.approx(true, abs=0.05)
+    assert Copy(np.ascontiguousarray(luma[:, ::-1])).alike(60, 60) == pytest.approx(true, abs=0.01)
+    other = luma.copy()
+    other[:, 60:180] = planes(moving(120))[0]
+    assert Copy(other).alike(60, 60) < 0.5
+    assert Copy(luma).alike(1, 60) == 0.0  # nothing outside to compare
+    assert Copy(luma).alike(118, 118) == 0.0
+    assert Copy(np.full_like(luma, 90)).alike(60, 60) == 0.0
+
+
+def test_what_moves_begins_along_two_lines_that_face_each_other(find: Callable[..., Border]) -> None:
+    """The card is of the picture's own shades, so little of the line is seen; but it stands still."""
+    still = np.repeat(moving()[:1], TIMES, axis=0)
+    assert near(find(framed((80, 0, 80, 0), still)), (80, 0, 80, 0))
+    assert near(find(framed((80, 0, 64, 0), still)), NONE, 0)
+
+
+def test_photograph_on_a_still_card_of_soft_colours(find: Callable[..., Border]) -> None:
+    shades = np.linspace(40, 220, WIDTH)
+    behind = ground((0, 0, 0))
+    behind[..., 0], behind[..., 1], behind[..., 2] = shades, 210, 220 - shades / 2
+    behind[:, HEIGHT // 2 :, :, 1] = 150
+    photograph = np.repeat(framed((0, 60, 0, 60), behind, "coffee")[:1], TIMES, axis=0)
+    assert near(find(photograph), (0, 60, 0, 60))
+
+
+def test_two_bars_of_different_colours_around_a_sky(find: Callable[..., Border]) -> None:
+    """Above nothing moves; below it does, and both lines run along the whole of their sides at one depth."""
+    frames = ground((30, 50, 160))
+    frames[:, 60:180] = moving(120)
+    frames[:, 60:100] = (170, 180, 190)
+    frames[:, 180:] = (240, 200, 40)
+    assert near(find(frames), (0, 60, 0, 60))
+    frames[:, 160:] = (240, 200, 40)
+    assert near(find(frames), NONE, 0)
+
+
+def test_floor_with_something_on_it_in_a_photograph_is_no_lettered_bar(find: Callable[..., Border]) -> None:
+    frames = np.repeat(moving()[:1], TIMES, axis=0)
+    frames[:, 190:] = (96, 48, 100)
+    for image in frames:
+        cv2.ellipse(image, (90, 214), (28, 10), 0, 0, 360, (150, 160, 170), -1)
+        cv2.ellipse(image, (230, 216), (28, 10), 0, 0, 360, (60, 130, 200), -1)
+    assert near(find(frames), NONE, 0)
+
+
+def test_bar_as_light_as_the_picture_in_some_frames(find: Callable[..., Border]) -> None:
+    """The line is told by luma in some frames, and by chroma in the others."""
+    frames = framed((0, 60, 0, 60), ground((128, 128, 128)))
+    frames[:11, 60:90] = (108, 134, 144)
     assert near(find(frames), (0, 60, 0, 60), 2)

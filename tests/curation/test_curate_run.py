@@ -253,7 +253,7 @@ def test_not_measured_is_none_and_not_zero_and_a_detector_that_fails_leaves_its_
     def measured_as(measure: Callable[[Any, Any], float | None]) -> tuple[float | None, Mapping[str, str]]:
         odd: Any = SimpleNamespace(NAME_OF_MEASURE="odd", measure=measure)
         job.filters = [("odd", odd, None)]
-        found = job.run(post)
+        (found,) = job.run(post)
         return found.clip.measures["odd"], found.sound.errors
 
     for value in (None, 0.0, 0.25):

@@ -46,7 +46,7 @@ class FuzzJob(ClipJob):
         none = {n: None for n in ("track_id", "track_title", "duration_s", "posted_at", "fetched_at", "sha256", "author_hash")}
         post = Post(platform="fuzz", post_id="x", url=path, words=(), caption="", hashtags=(), likes=1, likes_exact=True,
                     track_original=False, **none)
-        clip = super().run(post).clip
+        clip = super().run(post)[0].clip
         return {"length_s": clip.end_s, "claim_s": clip.measures["container_s"], "truncated": clip.measures["truncated"] == 1.0,
                 "memory_mb": memory_mb(), "files": len(os.listdir("/proc/self/fd"))}
 '''

@@ -359,6 +359,25 @@ def test_an_export_goes_into_another_run_and_is_not_doubled(run: RunFolder, tmp_
     assert (home.added, home.known) == (0, count)
 
 
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_line_that_was_edited_outside_is_told(run: RunFolder, tmp_path: Path, name: str) -> None:
+    path, log = tmp_path / name, decisions.read(run.path)
+    exchange.export(RECIPE, run, path)
+    path.write_text(path.read_text().replace("keep", "drop"))
+    found = exchange.import_(run, path)
+    assert (found.added, found.known) == (0, 4)
+    assert [problem.why.partition(" and ")[2] for problem in found.problems] == ["says something else"]
+    assert decisions.read(run.path) == log
+
+
+def test_a_row_that_stands_twice_counts_once(run: RunFolder, tmp_path: Path) -> None:
+    exchange.export(RECIPE, run, tmp_path / "log.csv")
+    head, first = (tmp_path / "log.csv").read_text().splitlines()[:2]
+    (tmp_path / "twice.csv").write_text("\n".join([head, first, first, ""]))
+    found = exchange.import_(a_run(tmp_path / "other"), tmp_path / "twice.csv")
+    assert (found.added, found.known, found.problems) == (1, 1, ())
+
+
 def test_the_table_and_the_lines_hold_the_whole_log(run: RunFolder, tmp_path: Path) -> None:
     assert exchange.export(RECIPE, run, tmp_path / "all.csv") == 5
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))

@@ -157,6 +157,7 @@ def test_without_the_token_there_is_nothing(client: Client) -> None:
                 assert answer.status == 404, (base, name)
                 assert b"tiktok" not in content
     assert client("POST", "decide", {}, base=wrong)[0].status == 404
+    assert client("GET", "", base="http://[x")[0].status == 404, "an address that cannot be taken apart"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "", "localhost.evil.example", "[::1]"])

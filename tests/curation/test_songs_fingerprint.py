@@ -91,6 +91,13 @@ def test_too_little_sound_has_no_words_and_nothing_is_packed(sound_clip):
     assert [len(one) for one in fingerprint.unpack(b"")] == [0] * len(fingerprint.SPEEDS)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_one_odd_sample_does_not_cost_the_clip_its_song(value, sound_clip, wave):
+    odd, zero = wave.copy(), wave.copy()
+    odd[100], zero[100] = value, 0
+    assert fingerprint.of(sound_clip(odd, HZ)) == fingerprint.of(sound_clip(zero, HZ)) != (b"", b"")
+
+
 def test_what_is_packed_can_be_unpacked_and_only_the_first_minute_is_known(sound_clip, wave):
     words, peaks = fingerprint.of(sound_clip(wave, HZ))
     for one, other in zip(fingerprint.unpack(words), fingerprint.words(wave), strict=True):

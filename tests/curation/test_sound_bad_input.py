@@ -13,9 +13,15 @@ import pytest
 from curation import clip_job
 from curation.clip_job import ask
 from curation.filters import ambience, audio_share, clipping, held_pitch, loudness, silence, speech
+from curation.run import curate
 from curation.spectra import finite_wave
 from svmbench import media
+from svmbench.fleet import Fleet
 from svmbench.media import ClipMedia
+from svmbench.progress import Progress
+from svmbench.recipe import parse
+from svmbench.records import Clip, ClipSound, Drop, Fingerprint, Post, to_table
+from svmbench.store import RunFolder
 
 FILTERS = (silence, speech, held_pitch, ambience, loudness, clipping, audio_share)
 NEEDS = media.union(module.NEEDS for module in FILTERS)
@@ -208,3 +214,59 @@ def test_a_detector_that_fails_is_an_error_and_no_zero(
     found, errors = job._measured(clip)
     assert (found["silent_share"], found["speech_share"], found["held_share"]) == (0.0, None, None)
     assert set(errors) == {"speech_share", "held_share"}
+
+
+def odd_files(folder: Path) -> dict[str, Path]:
+    """The bad inputs above, as files of a run."""
+    wave = np.full(4 * 44_100, np.nan, "<f4")
+    (folder / "nan.raw").write_bytes(wave.tobytes())
+    wave[:] = 0.3 * np.sin(2 * np.pi * 440 * np.arange(len(wave)) / 44_100)
+    wave[44_100:88_200], wave[100_000] = np.nan, np.inf
+    (folder / "part.raw").write_bytes(wave.tobytes())
+    floats = {n: ("-f", "f32le", "-ar", "44100", "-ac", "1", "-i", str(folder / f"{n}.raw")) for n in ("nan", "part")}
+    pcm = ("-c:a", "pcm_s16le")
+    return {
+        "none": film(folder / "none.mkv"),
+        "undecodable": film(folder / "undecodable.mkv", tone(), "-c:a", "aac", "-bsf:a", "noise=amount=1"),
+        "u8": film(folder / "u8.avi", tone(), "-ac", "1", "-ar", "8000", "-c:a", "pcm_u8"),
+        "surround": film(folder / "surround.mp4", tone(), "-ac", "6", "-c:a", "aac"),
+        "zero": film(folder / "zero.mp4", tone(), "-af", "volume=0", "-c:a", "aac"),
+        "nan": film(folder / "nan.mkv", floats["nan"], "-c:a", "pcm_f32le"),
+        "part": film(folder / "part.mkv", floats["part"], "-c:a", "pcm_f32le"),
+        "longer": film(folder / "longer.mkv", tone(length_s=9), *pcm, picture_s=3),
+        "tenth": film(folder / "tenth.mkv", tone(length_s=0.1), *pcm, picture_s=0.4),
+        "sample": film(folder / "sample.mkv", tone(length_s=0.0001), *pcm),
+        "hour": film(folder / "hour.mkv", tone(rate=8000, length_s=3600), "-c:a", "pcm_u8", picture_s=3600, fps=1),
+    }
+
+
+def test_a_run_over_all_of_them_ends_with_a_clip_or_a_clear_drop_for_each(tmp_path: Path) -> None:
+    """Through every filter and feature of the sound, the fingerprint and the rules."""
+    run = RunFolder.create(tmp_path / "run")
+    posts = [
+        Post(
+            platform="tiktok", post_id=name, url="", words=("a",), caption="", hashtags=(), likes=1, likes_exact=True,
+            track_id=None, track_title=None, track_original=False, duration_s=None, posted_at=None, fetched_at=None,
+            sha256=run.add_media(path), author_hash=None,
+        )
+        for name, path in odd_files(tmp_path).items()
+    ]  # fmt: skip
+    with run.writing("crawl") as writer:
+        writer.commit([f"tiktok:{p.post_id}" for p in posts], {"posts": to_table(Post, posts)})
+    recipe = parse({
+        "name": "odd", "search": {"words": ["a"]}, "clip": {"min_s": 0, "max_s": 10}, "borders": {"method": "none"},
+        "duplicates": {"keep": "none"}, "filters": {module.__name__.rsplit(".", 1)[1]: {} for module in FILTERS},
+        "features": ["beats", "beats_per_segment", "fbank", "log_mel", "cmmixer_mel", "vm_net_audio", "vm_net_audio_fixed_sr"],
+    }, "test")  # fmt: skip
+    progress = Progress(quiet=True)
+    with Fleet(local=True) as fleet:
+        curate(recipe, run, fleet, progress)
+    assert all(summary.balanced() for summary in progress.summaries)
+    drops = {drop.id.removeprefix("tiktok:"): (drop.kind, drop.reason) for drop in run.read(Drop, "drops")}
+    assert drops == {
+        "none": ("rule", "no_audio"), "undecodable": ("rule", "no_audio"), "zero": ("rule", "silent"), "nan": ("rule", "silent"),
+    }  # fmt: skip
+    assert {clip.post_id for clip in run.read(Clip, "clips")} == {post.post_id for post in posts} - drops.keys()
+    assert {sound.clip_id: sound.errors for sound in run.read(ClipSound, "sounds") if sound.errors} == {}
+    known = {one.clip_id.split("-")[1] for one in run.read(Fingerprint, "fingerprints") if one.landmarks}
+    assert known == {"u8", "surround", "part", "longer", "hour"}

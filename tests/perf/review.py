@@ -18,7 +18,7 @@ from curation.review import decisions
 from curation.review.session import Session
 from svmbench import recipe as recipes
 from svmbench import records
-from svmbench.records import Box, Clip, ClipSound, Features, RuleVerdict
+from svmbench.records import Box, Clip, ClipPicture, ClipSound, Features, RuleVerdict
 from svmbench.store import RunFolder
 
 RECIPE = recipes.parse(
@@ -28,7 +28,7 @@ BOX = Box(left_px=0, top_px=0, width_px=90, height_px=160)
 
 
 def a_run(folder: str, num_clips: int) -> RunFolder:
-    """Clips of 15 s with 26 measures, a waveform, 30 beats and a motion curve; a fifth of them in doubt."""
+    """Clips of 15 s with 26 measures, a waveform, 30 beats, a motion curve and 60 hashes; a fifth of them in doubt."""
     run, rng = RunFolder.create(folder), np.random.default_rng(0)
     names = ["silent_share", "speech_share", "tonal_share", "held_share", *(f"m{k}" for k in range(22))]
     clips = [
@@ -50,10 +50,19 @@ def a_run(folder: str, num_clips: int) -> RunFolder:
         )
         for c in clips
     ]
+    times = tuple(float(t) for t in np.arange(60) / 4)
+    pictures = [
+        ClipPicture(
+            clip_id=c.clip_id, border_method="robust", border_kinds=("none",) * 4, border_confidences=(0.0,) * 4,
+            cut_times_s=(3.0, 9.0), hash_times_s=times, hashes=(bytes(32),) * 60, hash_qualities=(90,) * 60,
+        )
+        for c in clips
+    ]  # fmt: skip
     flows = [(c.clip_id, Features(values_TD=np.zeros((4, 4), np.float32), hop_s=4.0)) for c in clips]
     tables = {
         "candidates": records.to_table(Clip, clips), "verdicts": records.to_table(RuleVerdict, rules),
         "sounds": records.to_table(ClipSound, sounds), "features_optical_flow": records.features_table(flows),
+        "pictures": records.to_table(ClipPicture, pictures),
     }  # fmt: skip
     with run.writing("curate") as writer:
         writer.commit([], tables)

@@ -24,7 +24,7 @@ import yaml
 from skimage import data
 from typer.testing import CliRunner, Result
 
-from svmbench import jobs
+from svmbench import doctor, jobs
 from svmbench.cli import app
 from svmbench.provenance import settle
 from svmbench.recipe import load
@@ -120,8 +120,9 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.write_text(yaml.safe_dump(values))
     settle(run, load(str(source)), "crawl small")
     jobs.remember(run, str(source))
-    stages = json.loads(done("curate", run.path, "--local", "--json"))["stages"]
-    assert [(s["stage"], s["kept"], s["dropped"]) for s in stages[:2]] == [
+    told = json.loads(done("curate", run.path, "--local", "--json"))
+    assert told["for a person"] == f"2 in doubt; 'svmbench review {run.path}' shows them"
+    assert [(s["stage"], s["kept"], s["dropped"]) for s in told["stages"][:2]] == [
         ("curate", 6, {}), ("judge", 3, {"ambience": 1, "awaits_review": 2})]  # fmt: skip
     return run.path
 
@@ -242,7 +243,7 @@ def test_decisions_go_out_and_come_in_once(run: Path, tmp_path: Path, ending: st
     assert "added: 0" in done("review", run, "--import", out)
     assert sorted(log(run), key=lambda d: d["id"]) == before
     if ending == "csv":
-        assert len(list(csv.DictReader(out.open()))) == 2
+        assert len(list(csv.DictReader(out.read_text().splitlines()))) == 2
 
 
 def test_files_that_hold_no_decisions_are_refused_in_one_line(run: Path, tmp_path: Path) -> None:
@@ -269,6 +270,7 @@ def test_rejudge_applies_decisions_and_says_what_changes(run: Path) -> None:
         "dropped -> dropped: awaits_review -> review_voice_over 1; dropped -> kept: awaits_review 1; "
         "kept -> dropped: review_singing 1"
     )
+    assert "for a person" not in told, "nothing awaits one any more"
     assert outcomes(run) == {"tune": "kept", "again": "kept", "other": "review_singing", "wind": "ambience",
                              "breeze": "kept", "gale": "review_voice_over"}  # fmt: skip
     assert "changes: nothing" in done("curate", run, "--rejudge", "--local")
@@ -308,7 +310,7 @@ def test_audit_of_a_run_and_of_a_split_with_a_planted_leak(run: Path, tmp_path: 
     planted.write_text(f"clip_id,split\n{of['tune']},train\n{of['again']},test\n{of['other']},test\n")
     said = done("audit-split", run, "--split", planted, "--local", code=1)
     assert "song tiktok:hit: train tiktok-tune-0; test tiktok-again-0" in said
-    assert "1 by song, 1 by fingerprint, 1 by author" in said
+    assert "in several parts: 1 by song, 1 by author" in said
     kinds = json.loads(done("audit-split", run, "--split", planted, "--local", "--json", code=1))["kinds"]
     assert kinds["author"]["pairs"] == {"train/test": 1}
     assert kinds["near-duplicate"]["shared"] == 0
@@ -320,8 +322,7 @@ def test_audit_of_files_alone(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "train.csv").write_text("video,tune\na,1\nb,2\n")
     (folder / "test.csv").write_text("video,tune\nc,2\n")
-    said = done("audit-split", folder, "--local")
-    assert "not checked: song" in said, "the column has another name"
+    assert "not checked: clip, song," in done("audit-split", folder, "--local"), "the column has another name"
     said = done("audit-split", folder, "--columns", "song=tune", "--only", "song", "--local", code=1)
     assert "song 2: train b; test c" in said
 
@@ -330,11 +331,25 @@ def test_audit_says_in_one_line_what_cannot_be(run: Path, tmp_path: Path) -> Non
     words = tmp_path / "words.csv"
     words.write_text("a,b\n1,2\n")
     assert "does not exist" in refused("audit-split", tmp_path / "nowhere.csv", "--local")
-    assert "is not a run folder" in refused("audit-split", "nowhere", "--local")
+    assert "name a run folder, a file or a folder" in refused("audit-split", "nowhere", "--local")
     assert "no column that names the part" in refused("audit-split", words, "--local")
     assert "--only: tunes is not one of clip, song" in refused("audit-split", run, "--only", "tunes", "--local")
     assert "write KIND=COLUMN" in refused("audit-split", words, "--columns", "song", "--local")
     assert "is not a run folder" in refused("audit-split", words, "--split", words, "--local")
+    assert "add --split FILE" in refused("audit-split", run, "--columns", "song=tune", "--local")
+
+
+# -- doctor
+
+
+def test_doctor_says_which_features_ask_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _: None)
+    found = {finding.what: finding for finding in doctor.examine()}
+    for what, extra, feature in (("Essentia", "essentia", "beats_essentia"), ("torchvision", "raft", "optical_flow_raft")):
+        assert found[what].state == "optional", "the main job does without"
+        assert f"svmbench[{extra}]" in found[what].remedy
+        assert feature in found[what].remedy
+    assert (found["silero-vad"].state, "svmbench[curate]" in found["silero-vad"].remedy) == ("missing", True)
 
 
 # -- runs of older versions
@@ -347,6 +362,9 @@ def test_each_command_on_a_run_of_before_the_sound_was_curated(older: Path, tmp_
     )
     assert "report:" in done("curate", "report", older)
     assert "decisions: 0" in done("review", older, "--export", tmp_path / "out.jsonl")
-    assert "curate" in refused("review", older, "--reviewer", "ben")
+    with page(older, "--reviewer", "ben", "--blind", "0.5") as url:
+        state = json.loads(ask(f"{url}state?rest=1"))
+    assert state["waiting"] == 0
+    assert "before waveforms were stored" in state["item"]["no_waveform"]
     assert "changes:" in done("curate", older, "--rejudge", "--local")
     assert outcomes(older)["tune"] == "kept"

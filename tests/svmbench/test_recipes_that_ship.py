@@ -59,7 +59,7 @@ def test_the_figures_of_the_papers() -> None:
     assert (svm.sound.preset, m2m.sound.preset, m2m.sound.natural_max) == ("svm_10k", "m2m", 2000)
     assert m2m.split.as_published == recipe.AsPublished(train=8000, val=0, test=2000)
     assert (m2m.clip.min_s, m2m.clip.max_s) == (10, 60)
-    assert tivm.clip.max_s == 15
+    assert (tivm.clip.segment_s, tivm.clip.min_s) == (15, 15)
     assert tivm.split.as_published == recipe.AsPublished(train=0.8, val=0.1, test=0.1, keys=("song",))
     assert ut.clip.max_s == 28
     assert ut.labels is not None
