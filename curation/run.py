@@ -131,8 +131,13 @@ def _same_measuring(recipe: Recipe, run: RunFolder, candidates: list[Clip]) -> d
         raise BadSettings(f"{run.path} was curated by an older svmbench, which kept too little to go on; use --fresh")
     both = set(old["filters"]) & set(new["filters"])
     one, other = ({**values, "filters": {name: values["filters"][name] for name in both}} for values in (old, new))
-    if one.get("fingerprints"):
+    if one.setdefault("fingerprints", False):  # older runs have none, and do not say so
         other["fingerprints"] = True  # what is there need not be asked for
+    elif other["fingerprints"]:
+        raise BadSettings(
+            f"{run.path} was decoded without fingerprints of the sound; write 'songs: {{by: platform}}' into the recipe, or "
+            "decode again with 'svmbench curate --fresh'"
+        )
     changed = _differing(one, other)
     if changed:
         raise BadSettings(

@@ -79,8 +79,9 @@ def _crowded(key_K: np.ndarray, clip_K: np.ndarray, num_clips: int) -> np.ndarra
         return np.zeros(0, bool)
     new_key = np.concatenate([[True], key_K[1:] != key_K[:-1]])
     new_clip = new_key | np.concatenate([[True], clip_K[1:] != clip_K[:-1]])
-    number_K = np.cumsum(new_key) - 1
-    return np.asarray(np.bincount(number_K, weights=new_clip)[number_K] > max(CROWD, CROWD_SHARE * num_clips))
+    first = np.flatnonzero(new_key)
+    clips = np.add.reduceat(new_clip, first, dtype=np.int64)
+    return np.repeat(clips > max(CROWD, CROWD_SHARE * num_clips), np.diff(first, append=len(key_K)))
 
 
 class Index:

@@ -98,8 +98,8 @@ def remarks(apart: Sequence[Apart], rule: Songs) -> list[str]:
     more = f" and {len(apart) - SHOWN} more" if len(apart) > SHOWN else ""
     count = "1 pair of songs sounds" if len(apart) == 1 else f"{len(apart)} pairs of songs sound"
     return [
-        f"{count} alike and stay apart, as more than songs.max_posts ({rule.max_posts}) posts of one song would be known by sound "
-        f"alone: {'; '.join(pairs)}{more}"
+        f"{count} alike and stay apart, as more than songs.max_posts ({rule.max_posts}) posts of one song would be known by "
+        f"sound alone: {'; '.join(pairs)}{more}"
     ]
 
 

@@ -91,7 +91,7 @@ def curate(
     ] = False,
     recipe: Annotated[
         str | None,
-        typer.Option(help="For --rejudge: the recipe with the new thresholds; default the file that was named last.", show_default=False),
+        typer.Option(help="For --rejudge: the recipe with the new thresholds; default the one named last.", show_default=False),
     ] = None,
     fresh: Fresh = False,
     local: Local = False,

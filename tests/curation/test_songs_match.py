@@ -129,6 +129,9 @@ def test_silence_and_steady_tones_say_nothing(words):
     assert wrong_bits(heard(words), heard(silent), lay()) is None
     silent[60 - 12] = 5
     assert wrong_bits(heard(silent), heard(silent), lay()) == 0.0
+    half = words.copy()
+    half[::2] = fingerprint.EMPTY
+    assert wrong_bits(heard(half), heard(words), lay()) == wrong_bits(heard(words), heard(half), lay()) == 0.0
     few, enough = (np.resize(words[:number], 60) for number in (19, 20))
     assert wrong_bits(heard(few), heard(few), lay()) is None
     assert wrong_bits(heard(enough), heard(enough), lay()) == 0.0

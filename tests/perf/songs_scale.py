@@ -62,16 +62,17 @@ def made_up(rng: np.random.Generator) -> np.ndarray:
 
 def postings(real: list[Columns], pool: Columns, size: int, count: int, rng: np.random.Generator, turned: bool) -> Postings:
     """The real clips' postings, and for each of `count` made-up songs `size` draws from the pool."""
-    draws = rng.integers(0, len(pool[0]), count * size)
-    kinds = (np.uint32, np.uint16, np.uint8)
-    columns = [part.astype(kind)[draws] for part, kind in zip(pool, kinds, strict=True)]
+    draws = rng.integers(0, len(pool[0]), count * size, dtype=np.uint32)
+    joined = [
+        np.concatenate([*(one[i].astype(kind) for one in real), part.astype(kind)[draws]])
+        for i, (part, kind) in enumerate(zip(pool, (np.uint32, np.uint16, np.uint8), strict=True))
+    ]
+    del draws
     if turned:
-        columns[0] ^= np.repeat(rng.integers(0, 2**32, count, dtype=np.uint64).astype(np.uint32), size)
-    clips = np.concatenate(
-        [np.repeat(np.arange(len(real)), [len(one[0]) for one in real]), np.repeat(np.arange(count), size) + len(real)]
-    )
-    joined = [np.concatenate([*(one[i].astype(kind) for one in real), columns[i]]) for i, kind in enumerate(kinds)]
-    return Postings.sorted(joined[0], clips.astype(np.uint32), joined[1], joined[2], len(real) + count)
+        joined[0][-count * size :] ^= np.repeat(rng.integers(0, 2**32, count, dtype=np.uint32), size)
+    clips = np.arange(len(real) + count, dtype=np.uint32)
+    clips = np.repeat(clips, [*(len(one[0]) for one in real), *([size] * count)])
+    return Postings.sorted(joined[0], clips, joined[1], joined[2], len(real) + count)
 
 
 def main(sizes: list[int]) -> None:

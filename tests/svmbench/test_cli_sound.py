@@ -366,5 +366,11 @@ def test_each_command_on_a_run_of_before_the_sound_was_curated(older: Path, tmp_
         state = json.loads(ask(f"{url}state?rest=1"))
     assert state["waiting"] == 0
     assert "before waveforms were stored" in state["item"]["no_waveform"]
-    assert "changes:" in done("curate", older, "--rejudge", "--local")
+    found = RunFolder(older)
+    measured = found.settings()["curate"]["measured"]
+    found.write_settings({"curate": {"measured": {key: value for key, value in measured.items() if key != "fingerprints"}}})
+    assert "decoded without fingerprints" in refused("curate", older, "--rejudge", "--local")
+    by_id = tmp_path / "by_id.yaml"
+    by_id.write_text(yaml.safe_dump(found.settings()["recipe"] | {"songs": {"by": "platform"}}))
+    assert "changes: nothing" in done("curate", older, "--rejudge", "--recipe", by_id, "--local")
     assert outcomes(older)["tune"] == "kept"
