@@ -503,12 +503,14 @@ def test_what_moves_begins_along_two_lines_that_face_each_other() -> None:
     shades = np.linspace(60, 180, HEIGHT)[:, None]
     luma = np.repeat(np.broadcast_to(shades, (1, HEIGHT, WIDTH)), TIMES, axis=0).copy()
     pulse = 12 * np.cos(2 * np.pi * np.arange(TIMES) / TIMES)[:, None, None] ** 5
+    within = np.clip((80 - np.abs(np.arange(WIDTH) - 159.5)) / 60, 0, 1)  # grows from the lines to the middle
+    luma += within * (240 - 2 * shades)
     luma[:, :, 80:240] += pulse
     luma[:, :80, 80:240] += 60
-    luma[:, :, 110:210] = 240 - luma[:, :, 110:210]
     chroma = np.full((TIMES, HEIGHT // 2, WIDTH // 2, 2), 128, np.uint8)
     assert near(robust.find_border(luma.astype(np.uint8), chroma, (WIDTH, HEIGHT)), (80, 0, 80, 0))
-    luma[:, :, :80] += pulse  # the same where the outside moves too
+    luma[:, :, 76:80] += pulse  # what moves begins elsewhere, and nothing is to be seen there
+    luma[:, :, 240:244] += pulse
     assert near(robust.find_border(luma.astype(np.uint8), chroma, (WIDTH, HEIGHT)), NONE, 0)
 
 

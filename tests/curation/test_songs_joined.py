@@ -68,9 +68,11 @@ def test_posts_give_the_name_and_not_clips():
     assert {row.song_id for row in rows.values()} == {"t:2"}
 
 
-def test_a_platforms_id_gives_the_name_before_an_unknown_one():
+def test_a_platforms_id_gives_the_name_before_an_unknown_one_and_then_the_smallest():
     given = {"a": "post:x-a-0", "b": "zz:9"}  # of as many posts, and the unknown one sorts first
     assert {row.song_id for row in joined(given, [("a", "b", 0.9)])[0].values()} == {"zz:9"}
+    for given in ({"a": "t:9", "b": "t:5"}, {"a": "t:5", "b": "t:9"}):
+        assert {row.song_id for row in joined(given, [("a", "b", 0.9)])[0].values()} == {"t:5"}
 
 
 @pytest.mark.parametrize(("second", "names"), [("de", {"t:1"}), ("def", {"t:1", "t:2"})])
