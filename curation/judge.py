@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from curation import duplicates
+from curation import duplicates, songs
 from curation.clip_job import listed_filters, measuring_filters
 from curation.labels import unified
 from curation.review.decisions import Decision
 from curation.rules import DROP, REVIEW, STAGE, Ruling, failed, refused, rule
-from curation.songs import drop_id, group
+from curation.songs import drop_id
 from svmbench.errors import BadSettings
 from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe
-from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Fingerprint, Label, Post, RuleVerdict, Song
+from svmbench.records import Clip, ClipPicture, Drop, Duplicate, Fingerprint, Label, Listening, Post, RuleVerdict, Song
 
 __all__ = ["STAGE", "Changes", "Evidence", "Judgement", "changes", "judge", "measured_with", "require_measures", "thresholds"]
 KEPT, NEW = "kept", "new"
@@ -33,7 +33,7 @@ class Evidence:
     """What is judged. pictures, prints (by clip_id), posts: called only where they are looked at.
 
     lacking: clip_id -> a feature of the recipe that it does not have. errors: clip_id -> measure -> why it could not be taken.
-    decisions: clip_id -> what a person decided.
+    decisions: clip_id -> what a person decided. listening: of the judgement before.
     """
 
     candidates: Sequence[Clip]
@@ -43,6 +43,7 @@ class Evidence:
     errors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     posts: Callable[[], Sequence[Post]] = tuple
+    listening: Listening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Judgement:
     """clips: what is kept. drops: one for every other candidate. duplicates: the clusters among what would else be kept.
 
     songs: of every candidate. verdicts: what the rules alone say of every candidate that no failure keeps out. labels: of the
-    clips, where the recipe asks for them.
+    clips, where the recipe asks for them. listening: which clips sound alike, kept so that nobody listens twice. remarks: what a
+    person should know.
     """
 
     clips: list[Clip]
@@ -59,6 +61,8 @@ class Judgement:
     songs: list[Song]
     verdicts: list[RuleVerdict]
     labels: list[Label]
+    listening: Listening | None = None
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     def outcomes(self) -> dict[str, str]:
         """The id of the clip's drop, or what it would be -> 'kept', or the reason."""
@@ -128,8 +132,8 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
     """Songs, rules, persons, what the recipe does with doubt, near-duplicates: in this order."""
     filters = listed_filters(recipe)
     require_measures(recipe, evidence.candidates)
-    songs = group(evidence.candidates, evidence.prints(), recipe.songs, fleet)
-    song_of = {song.clip_id: song.song_id for song in songs}
+    grouped = songs.grouping(evidence.candidates, evidence.prints(), recipe.songs, fleet, evidence.listening)
+    song_of = {song.clip_id: song.song_id for song in grouped.songs}
     candidates = [replace(clip, song_id=song_of[clip.clip_id]) for clip in evidence.candidates]
     shared = Shared(candidates)
     drops: dict[str, Drop] = {}
@@ -142,7 +146,7 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
         if drop:
             drops[clip.clip_id] = drop
         else:
-            kept.append(_labelled(recipe, clip, ruling))
+            kept.append(_labelled(recipe, clip, ruling, evidence.decisions.get(clip.clip_id)))
     drops |= _beyond_quota(recipe, kept)
     kept = [clip for clip in kept if clip.clip_id not in drops]
     twins = [] if recipe.duplicates.keep == "none" else duplicates.find(kept, evidence.pictures(), recipe.duplicates, fleet)
@@ -155,7 +159,10 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
     kept = [clip for clip in kept if clip.clip_id not in drops]
     labels = unified(kept, evidence.posts(), recipe.labels) if recipe.labels else []
     left_out = [drops[key] for key in sorted(drops)]
-    return Judgement(clips=kept, drops=left_out, duplicates=twins, songs=songs, verdicts=verdicts, labels=labels)
+    return Judgement(
+        clips=kept, drops=left_out, duplicates=twins, songs=grouped.songs, verdicts=verdicts, labels=labels,
+        listening=grouped.listening, remarks=tuple(songs.remarks(grouped.apart, recipe.songs)),
+    )  # fmt: skip
 
 
 class Shared:
@@ -180,7 +187,7 @@ def _left_out(recipe: Recipe, clip: Clip, ruling: Ruling, evidence: Evidence) ->
     assert verdict is not None  # a ruling without one is a failure
     said = decision.verdict if decision else ""
     if decision and said == "drop":
-        return refused(clip, f"review_{decision.reason or 'dropped'}", None, f"by {decision.reviewer}")
+        return refused(clip, f"review_{decision.reason or 'dropped'}", None, "by a person")
     if said != "keep" and verdict.verdict == DROP:
         return refused(clip, verdict.reason, verdict.value)
     if clip.clip_id in evidence.lacking:
@@ -192,11 +199,12 @@ def _left_out(recipe: Recipe, clip: Clip, ruling: Ruling, evidence: Evidence) ->
     return None
 
 
-def _labelled(recipe: Recipe, clip: Clip, ruling: Ruling) -> Clip:
-    """With the measure natural_sound, 1 or 0, where the preset keeps natural sound."""
+def _labelled(recipe: Recipe, clip: Clip, ruling: Ruling, decision: Decision | None) -> Clip:
+    """With the measure natural_sound, 1 or 0, where the preset keeps such clips; a person says so by keeping one as ambience."""
     if recipe.sound.preset != "m2m":
         return clip
-    return replace(clip, measures={**clip.measures, NATURAL_SOUND: float(ruling.natural)})
+    said = decision is not None and decision.verdict == "keep" and decision.reason == "ambience"
+    return replace(clip, measures={**clip.measures, NATURAL_SOUND: float(ruling.natural or said)})
 
 
 def _beyond_quota(recipe: Recipe, kept: Iterable[Clip]) -> dict[str, Drop]:

@@ -36,6 +36,7 @@ from svmbench.records import (
     Duplicate,
     Fingerprint,
     Label,
+    Listening,
     Post,
     RuleVerdict,
     Song,
@@ -55,6 +56,7 @@ THRESHOLDS = (
     "sound",
     "songs",
     "labels",
+    "beats",
     "split",
 )  # of a recipe: what may change without decoding
 
@@ -235,6 +237,7 @@ def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
             writer.replace([clip.clip_id for clip in candidates], _tables(after))
         run.write_settings({judge.STAGE: {"settings": judge.thresholds(recipe)}})
         stage.summary.left = 0
+        stage.summary.notes += after.remarks
         stage.add(kept=len(after.clips))
         for drop in after.drops:
             _count(stage, drop)
@@ -252,6 +255,7 @@ def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Sta
         errors={s.clip_id: s.errors for s in run.read(ClipSound, "sounds") if s.errors},
         decisions=decisions.settled(log),
         posts=lambda: run.read(Post, "posts"),
+        listening=next(iter(run.read(Listening, "listening")), None),
     )
 
 
@@ -265,6 +269,7 @@ def _judged(run: RunFolder) -> Judgement:
         songs=run.read(Song, "songs"),
         verdicts=run.read(RuleVerdict, "verdicts"),
         labels=run.read(Label, "labels"),
+        listening=next(iter(run.read(Listening, "listening")), None),
     )
 
 
@@ -276,6 +281,7 @@ def _tables(found: Judgement) -> dict[str, pa.Table]:
         "songs": records.to_table(Song, found.songs),
         "verdicts": records.to_table(RuleVerdict, found.verdicts),
         "labels": records.to_table(Label, found.labels),
+        "listening": records.to_table(Listening, [found.listening] if found.listening else []),
     }
 
 

@@ -56,7 +56,7 @@ def digest(given: Mapping[str, str], prints: Mapping[str, Fingerprint]) -> str:
         found.update(inspect.getsource(module).encode())
     for name in _sounding(given, prints):
         for part in (name.encode(), given[name].encode(), prints[name].words, prints[name].landmarks):
-            found.update(len(part).to_bytes(8))
+            found.update(len(part).to_bytes(8, "big"))
             found.update(part)
     return found.hexdigest()
 

@@ -8,7 +8,8 @@ frames and along the side, while the picture within does as it likes.
    live. A bar ends where most of a side goes from bare to live at once, or has a step in most frames. Text, stickers and lines
    that grow lie outside the line and count against the bar, but less where lines of the bare colour run between rows of text.
 2. Borders that are pictures (_surround): a blurred copy, a still card or wallpaper, a pattern, colours that change. They have no
-   colour to go by, so there must be two lines, one on each side, that face each other within a few pixels and stay.
+   colour to go by, so there must be two lines, one on each side, that face each other within a few pixels and stay. A blurred
+   copy is known by itself (_copy): the picture, scaled until it covers the frame, goes with what lies outside.
 3. Both sides of an axis are weighed together (_axis). Equal depth, or the very same colour, is what no scene has by chance: such
    pairs need little else. A bar that stands alone must be black as an editor paints it and even, along the whole side, or be
    white or lettered while the picture moves: else it may be a night sky, a stage, a curtain, a table or a floor.

@@ -11,6 +11,7 @@ import pytest
 
 from curation import judge as judging
 from curation import run as stage_run
+from curation import song_search
 from curation.review import decisions
 from curation.run import rejudge
 from svmbench import plugins
@@ -18,11 +19,20 @@ from svmbench.errors import BadInput, BadSettings
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress, Summary
 from svmbench.recipe import Recipe, parse
-from svmbench.records import Box, Clip, ClipPicture, Drop, Features, Post, features_table, to_table
+from svmbench.records import Box, Clip, ClipPicture, Drop, Features, Listening, Post, features_table, to_table
 from svmbench.store import RunFolder
 
 FILTERS = {"silence": {}, "speech": {}, "still": {"max_share": 0.5}}
-MEASURED = {"silent_share": 0.0, "speech_share": 0.0, "tonal_share": 0.01, "held_share": 0.0, "still_share": 0.2, "fps": 30.0, "truncated": 0.0, "container_s": 9.0}
+MEASURED = {
+    "silent_share": 0.0,
+    "speech_share": 0.0,
+    "tonal_share": 0.01,
+    "held_share": 0.0,
+    "still_share": 0.2,
+    "fps": 30.0,
+    "truncated": 0.0,
+    "container_s": 9.0,
+}
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -163,7 +173,7 @@ def test_rejudging_says_what_changes_and_ends_like_a_run_that_was_made_so(tmp_pa
 
 def _bytes(run: RunFolder) -> dict[str, list[bytes]]:
     """The tables that judging and splitting write."""
-    tables = ("clips", "drops", "duplicates", "songs", "verdicts", "splits")
+    tables = ("clips", "drops", "duplicates", "songs", "verdicts", "listening", "splits")
     return {t: [part.read_bytes() for part in run.table_parts(t) if not part.name.startswith("curate")] for t in tables}
 
 
@@ -259,3 +269,14 @@ def test_what_a_person_decided_is_replayed_and_a_line_that_cannot_be_read_is_rep
     assert verdicts(run)["5"] == ("", "kept")
     (note,) = account["judge"].notes
     assert "line 2 of review/decisions.jsonl was skipped: it is not JSON" in note
+
+
+def test_nobody_listens_again_for_other_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path / "run", recipe(), candidates())
+    go(recipe(), run)
+    (before,) = run.read(Listening, "listening")
+    monkeypatch.setattr(song_search, "matches", lambda *_: pytest.fail("listens again"))
+    go(recipe(filters={"still": {}}), run)
+    assert run.read(Listening, "listening") == [before]
+    go(recipe(songs={"by": "platform"}), run)
+    assert run.read(Listening, "listening") == []

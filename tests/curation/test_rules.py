@@ -89,7 +89,7 @@ def test_a_person_decides_over_every_rule_and_the_rules_verdicts_stay_as_they_we
     found = go(recipe(), clips, decisions={d.clip_id: d for d in said})
     assert [c.post_id for c in found.clips] == ["1", "2"]
     assert left_out(found) == {
-        "tiktok:0": ("rule", "review_voice_over", "by ann"), "tiktok:3": ("rule", "review_dropped", "by ann"),
+        "tiktok:0": ("rule", "review_voice_over", "by a person"), "tiktok:3": ("rule", "review_dropped", "by a person"),
         "tiktok:4": ("rule", "doubtful", "still: calm"),
     }  # fmt: skip
     assert [v.verdict for v in found.verdicts] == ["keep", "review", "drop", "review", "review"]
@@ -165,3 +165,6 @@ def test_natural_sound_is_kept_and_labelled_where_the_preset_says_so_up_to_a_num
     assert sum(bool(c.measures["natural_sound"]) for c in few.clips) == 2
     assert {c.clip_id for c in few.clips} == {c.clip_id for c in turned.clips}
     assert [d.reason for d in few.drops].count("natural_quota") == 3
+    said = {"tiktok-6-0": decision(6, "keep", "ambience"), "tiktok-7-0": decision(7, "keep")}
+    heard = go(recipe(filters=filters, sound={"preset": "m2m"}), clips, decisions=said)
+    assert {c.post_id: c.measures["natural_sound"] for c in heard.clips if c.post_id in "67"} == {"6": 1.0, "7": 0.0}
