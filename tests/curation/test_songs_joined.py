@@ -206,7 +206,10 @@ def test_shared_asking_finds_the_same(workers, batch, prints, fleet, monkeypatch
     monkeypatch.setattr(song_search, "MANY", len(prints))
     monkeypatch.setattr(song_search, "BATCH", batch)
     fleet.num_cpus = workers
+    asked, ask = [], song_search.Finder._of
+    monkeypatch.setattr(song_search.Finder, "_of", lambda self, number: asked.append(number) or ask(self, number))
     assert song_search.matches(own(prints), prints, fleet) == here
+    assert sorted(asked) == list(range(len(prints)))
     assert len(here) == 5
 
 
