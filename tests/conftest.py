@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +19,12 @@ def _absent(message: str) -> NoReturn:
     if os.environ.get("SVMBENCH_REQUIRE_SHARED"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def absent() -> Callable[[str], NoReturn]:
+    """To be called where a part of this machine that a test needs is missing."""
+    return _absent
 
 
 def _shared(name: str) -> Path:
