@@ -7,7 +7,6 @@ to the media. They are stored by content hash and synced before the frontier is 
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import random
 import shutil
@@ -17,39 +16,25 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timezone
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
-from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
 from crawl.frontier import LEASE_S
-from crawl.jobs import Job
-from crawl.pacer import take_turn
-from crawl.platforms import Candidate, Details, refuse
-from crawl.robots import Robots
-from crawl.work import Work
+from crawl.jobs import Job, Report
+from crawl.means import Downloader, Means, Refused, Stopped
+from crawl.platforms import Details, candidate_of, refuse_unknown
+from crawl.posts import post_of
+from crawl.work import Work, module
 from svmbench.errors import Blocked, DownloadFailed, Failure, StorageError
-from svmbench.records import Post
 from svmbench.store import RunFolder, disk_errors
 
 THREADS_MAX = 8  # threads of one worker; beyond that one interpreter gains little
-TIMEOUT_S = 20.0  # ours: without a byte
 BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; doubled each time, with full jitter
 BACKOFF_MAX_S = 600.0  # ours
 # Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
 FORMAT = "b[vcodec!=none][acodec!=none]/bv*"
-
-
-class _Quiet:
-    """yt-dlp's messages: the exceptions say it all."""
-
-    def debug(self, message: str) -> None:
-        """Says nothing."""
-
-    info = warning = error = debug
 
 
 @contextmanager
@@ -67,11 +52,6 @@ def trust(ca_file: str | None) -> Iterator[None]:
             os.environ["SSL_CERT_FILE"] = before
 
 
-def author_hash(author_key: str | None, secret: bytes) -> str | None:
-    """Keyed BLAKE2b of the platform's id of the uploader, 32 hex digits. Without the run's secret nobody can go back."""
-    return blake2b(author_key.encode(), key=secret, digest_size=16).hexdigest() if author_key else None
-
-
 def backoff_s(attempts: int, pages_per_s: float, asked_s: float | None, draw: float) -> float:
     """Wait before the next try: full jitter (draw in [0, 1)) over a doubling span, and never less than the server asked for."""
     span_s = min(BACKOFF_MAX_S, BACKOFF_INTERVALS / pages_per_s * 2**attempts)
@@ -82,13 +62,12 @@ class Fetcher:
     """Pulls posts until there are none, so many at once."""
 
     def __init__(self, work: Work, threads: int) -> None:
-        self._recipe, self._run, self._access, self._secret = work.recipe, RunFolder(work.run), work.access, work.secret
-        self._frontier, self._pacer, self._platform, self._threads = work.frontier, work.pacer, work.platform, threads
-        self._host = self._platform.HOSTS[0]
-        self._robots = Robots(work.frontier, work.pacer, work.access, obey=work.obey_robots)
+        self._recipe, self._run, self._secret = work.recipe, RunFolder(work.run), work.secret
+        self._frontier, self._pacer, self._threads = work.frontier, work.pacer, threads
         self._owner = uuid.uuid4().hex
         self._tmp = self._run.path / "crawl" / "tmp" / self._owner
         self._stop, self._door, self._own = threading.Event(), threading.Lock(), threading.local()
+        self._means = Means(work, self._stop)
         if not work.frontier.local and work.access.ca_file:
             os.environ["SSL_CERT_FILE"] = work.access.ca_file  # this process is the worker's own
 
@@ -122,68 +101,59 @@ class Fetcher:
             self._stop.set()  # the other threads end, and work() raises it
             raise
         finally:
-            if downloader := getattr(self._own, "downloader", None):
+            for downloader in getattr(self._own, "downloaders", {}).values():
                 downloader.close()
 
     def _next(self) -> Job | None:
         """The next lease, None when there will be none. One thread waits at the door, the others behind it."""
         with self._door:
             while not self._stop.is_set():
-                lease = self._frontier.ask("lease", self._owner)
-                if lease.job is not None or lease.over:
-                    return cast("Job | None", lease.job)
+                lease = self._frontier.ask("lease", self._owner, 1)
+                if lease.jobs or lease.over:
+                    return cast("Job | None", lease.jobs[0] if lease.jobs else None)
                 self._stop.wait(lease.wait_s)
         return None
 
     def _one(self, job: Job) -> None:
         """One try at one post, and its report to the frontier."""
-        url = self._platform.post_url(job.post_id)
         try:
-            if not self._robots.allows(url):
-                self._frontier.ask("drop", job, "rule", "robots", None, f"robots.txt of {self._host} forbids {url}")
-                return
-            if not take_turn(self._pacer, self._host, self._stop):
-                self._frontier.ask("give_back", job)
-                return
+            report = self._try(job, module(job.platform))
+        except Stopped:
+            report = Report(job=job, outcome="given_back")
         except Blocked:
-            self._frontier.ask("give_back", job)
+            report = Report(job=job, outcome="given_back")
             self._stop.set()
-            return
-        try:
-            details, info = self._page(url)
-            self._pacer.ask("passed", self._host)
-            reason, value = self._judge(details)
-            if reason:
-                self._frontier.ask("drop", job, "rule", reason, value, "")
-                return
-            sha256 = self._media(info)
+        except Refused as refusal:
+            report = Report(job=job, outcome="rule", reason=refusal.rule, detail=refusal.detail)
         except DownloadFailed as error:
-            self._failed(job, error.failure)
-            return
-        self._frontier.ask("complete", job, asdict(self._post(details, sha256)))
+            report = self._failed(job, module(job.platform), error.failure)
+        self._frontier.ask("report", [report])
 
-    def _page(self, url: str) -> tuple[Details, dict[str, Any]]:
+    def _try(self, job: Job, platform: Any) -> Report:
+        """The page, the rules, the media."""
+        url = job.url or platform.post_url(job.post_id)
+        details, info = self._page(platform, url)
+        self._pacer.ask("passed", platform.HOSTS[0])
+        reason, value = refuse_unknown(candidate_of(details), self._recipe.search)
+        if reason:
+            return Report(job=job, outcome="rule", reason=reason, value=value)
+        sha256 = self._media(platform, info)
+        size = self._run.media_path(sha256).stat().st_size
+        post = post_of(details, site=platform.SITE, url=url, secret=self._secret, sha256=sha256)
+        return Report(job=job, outcome="done", record=asdict(post), sha256=sha256, num_bytes=size)
+
+    def _page(self, platform: Any, url: str) -> tuple[Details, dict[str, Any]]:
         """What the post's page says: one request. A page that cannot be read raises DownloadFailed."""
-        with self._failures():
-            info = self._downloader().extract_info(url, download=False, process=False)
-        details = self._platform.details(info)
-        if details.slideshow:
-            self._pacer.ask("passed", self._host)
-            raise DownloadFailed(Failure(kind="slideshow", permanent=True, detail="pictures with music, no video"))
-        return details, dict(info)
+        with self._failures(platform):
+            info = self._downloader(platform).extract_info(url, download=False, process=False)
+        return platform.details(info), dict(info)
 
-    def _judge(self, details: Details) -> tuple[str, float | None]:
-        return refuse(
-            Candidate(post_id=details.post_id, likes=details.likes, likes_exact=True, duration_s=details.duration_s),
-            self._recipe.search,
-        )
-
-    def _media(self, info: Mapping[str, Any]) -> str:
+    def _media(self, platform: Any, info: Mapping[str, Any]) -> str:
         """Downloads the media that the page named and stores them; their sha256."""
         folder = self._folder()
         try:
-            with self._failures(), disk_errors(folder):
-                done = self._downloader().process_ie_result(dict(info), download=True)
+            with self._failures(platform), disk_errors(folder):
+                done = self._downloader(platform).process_ie_result(dict(info), download=True)
             path = Path(done["requested_downloads"][0]["filepath"])
             return self._run.add_media(path, move=True)
         finally:
@@ -191,7 +161,7 @@ class Fetcher:
                 left.unlink(missing_ok=True)
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _failures(self, platform: Any) -> Iterator[None]:
         try:
             yield
         except (YoutubeDLError, ConnectionError, TimeoutError) as error:
@@ -199,21 +169,21 @@ class Fetcher:
                 raise StorageError(
                     f"the disk that holds {self._run.path} is full; free some space and run the same command again"
                 ) from error
-            raise DownloadFailed(self._platform.classify(error)) from error
+            raise DownloadFailed(platform.classify(error)) from error
 
-    def _failed(self, job: Job, failure: Failure) -> None:
-        """Tells the pacer and the frontier about a failed try."""
+    def _failed(self, job: Job, platform: Any, failure: Failure) -> Report:
+        """Tells the pacer about a failed try; the report for the frontier."""
+        host = self._downloader(platform).host or platform.HOSTS[0]
         if failure.retry_after_s is not None:
-            self._pacer.ask("penalise", self._host, failure.retry_after_s)
+            self._pacer.ask("penalise", host, failure.retry_after_s)
         if failure.wall:
-            self._pacer.ask("walled", self._host, failure.kind, job.attempts == 0)
+            self._pacer.ask("walled", host, failure.kind, job.attempts == 0)
         elif failure.permanent:
-            self._pacer.ask("passed", self._host)
+            self._pacer.ask("passed", host)
         if failure.permanent or job.attempts + 1 >= self._recipe.pace.attempts:
-            self._frontier.ask("drop", job, "failure", failure.kind, None, failure.detail)
-            return
+            return Report(job=job, outcome="failure", reason=failure.kind, detail=failure.detail)
         wait_s = backoff_s(job.attempts, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random())
-        self._frontier.ask("retry", job, failure.kind, failure.detail, wait_s)
+        return Report(job=job, outcome="retry", reason=failure.kind, detail=failure.detail, after_s=wait_s)
 
     def _folder(self) -> Path:
         """This thread's own folder for files on their way."""
@@ -222,42 +192,11 @@ class Fetcher:
         self._own.folder.mkdir(parents=True, exist_ok=True)
         return cast(Path, self._own.folder)
 
-    def _downloader(self) -> YoutubeDL:
-        """This thread's own YoutubeDL."""
-        if not hasattr(self._own, "downloader"):
-            own_authority = self._access.ca_file is not None
-            # curl_cffi, where a user has installed it, reads no SSL_CERT_FILE; the loopback site is then taken unverified.
-            unverified = own_authority and importlib.util.find_spec("curl_cffi") is not None
-            self._own.downloader = YoutubeDL(
-                {
-                    "proxy": self._access.proxy_url, "compat_opts": {"no-certifi"} if own_authority else set(),
-                    "nocheckcertificate": unverified, "cachedir": False, "quiet": True, "no_warnings": True, "noprogress": True,
-                    "logger": _Quiet(), "retries": 0, "extractor_retries": 0, "fragment_retries": 0, "file_access_retries": 0,
-                    "socket_timeout": TIMEOUT_S, "continuedl": False, "fixup": "never", "updatetime": False, "format": FORMAT,
-                    "outtmpl": str(self._folder() / "%(id)s.%(ext)s"),
-                },
-                auto_init=False,
-            )  # fmt: skip
-            for extractor in self._platform.extractors():
-                self._own.downloader.add_info_extractor(extractor)
-        return cast(YoutubeDL, self._own.downloader)
-
-    def _post(self, details: Details, sha256: str) -> Post:
-        return Post(
-            platform=self._recipe.search.platform,
-            post_id=details.post_id,
-            url=self._platform.post_url(details.post_id),
-            words=(),  # the frontier knows them, and more may come
-            caption=details.caption,
-            hashtags=details.hashtags,
-            likes=details.likes,
-            likes_exact=True,
-            track_id=details.track_id,
-            track_title=details.track_title,
-            track_original=details.track_original,
-            duration_s=details.duration_s,
-            posted_at=details.posted_at,
-            fetched_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            sha256=sha256,
-            author_hash=author_hash(details.author_key, self._secret),
-        )
+    def _downloader(self, platform: Any) -> Downloader:
+        """This thread's own, one a platform."""
+        if not hasattr(self._own, "downloaders"):
+            self._own.downloaders = {}
+        if platform.SITE not in self._own.downloaders:
+            made = self._means.downloader(platform.extractors(), self._folder(), format=FORMAT)
+            self._own.downloaders[platform.SITE] = made
+        return cast(Downloader, self._own.downloaders[platform.SITE])

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from crawl.jobs import Ended, Found, Job, Lease, Query, Stats
+from crawl.jobs import DONE, GIVEN_BACK, RETRY, Ended, Found, Job, Lease, Query, Report, Stats
 from svmbench.errors import StorageError
 
 SCHEMA = Path(__file__).with_suffix(".sql")
@@ -75,8 +75,11 @@ class Frontier:
             db.execute("INSERT INTO meta VALUES('settings', ?) ON CONFLICT DO NOTHING", (settings,))
             return str(db.execute("SELECT value FROM meta WHERE key='settings'").fetchone()[0])
 
-    def begin(self, words: Sequence[str], good: Sequence[str]) -> None:
-        """The start of a crawl that has the file to itself: adds words, frees all leases, gives new tries."""
+    def begin(self, words: Sequence[str], good: Sequence[str], limit: int | None = None, disk_bytes: int | None = None) -> None:
+        """The start of a crawl that has the file to itself: adds words, frees all leases, gives new tries.
+
+        limit: so many posts are done and no more are given out. disk_bytes: the same for the size of all media.
+        """
         marks = ",".join("?" * len(good))
         with self._writing() as db:
             for place, word in enumerate(words):
@@ -104,30 +107,48 @@ class Frontier:
             row = db.execute(
                 "UPDATE query SET state='leased', token=token+1, lease_until=? WHERE word=("
                 "SELECT word FROM query WHERE state='ready' AND not_before<=? ORDER BY place LIMIT 1)"
-                " RETURNING word, token, attempts, position",
+                " RETURNING word, token, attempts, position, cursor",
                 (now + LEASE_S, now),
             ).fetchall()
             over = not db.execute("SELECT EXISTS(SELECT 1 FROM query WHERE state<>'ended')").fetchone()[0]
         return (Query(*row[0]) if row else None), over
 
-    def add(self, query: Query, found: Iterable[Found], position: int) -> bool:
+    def add(self, query: Query, found: Iterable[Found], position: int, cursor: str = "") -> bool:
         """Takes in results of a search and saves its position. False, and nothing changes, if the lease was lost or all stops."""
         now = time.time()
         if self._stopped:
             return False
         with self._writing() as db:
             held = db.execute(
-                "UPDATE query SET position=max(position, ?), lease_until=? WHERE word=? AND state='leased' AND token=?",
-                (position, now + LEASE_S, query.word, query.token),
+                "UPDATE query SET position=max(position, ?), cursor=?, lease_until=? WHERE word=? AND state='leased' AND token=?",
+                (position, cursor, now + LEASE_S, query.word, query.token),
             ).rowcount
             if not held:
                 return False
             for f in found:
                 state, stage, kind = ("dropped", "search", "rule") if f.reason else ("ready", "", "")
+                record = None
+                if not f.reason and f.record is not None:
+                    state, record = "done", json.dumps(dict(f.record))
                 db.execute(
-                    "INSERT INTO job(id, post_id, rank, likes, likes_exact, state, stage, kind, reason, value)"
-                    " VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
-                    (f.id, f.post_id, f.rank, f.likes, f.likes_exact, state, stage, kind, f.reason, f.value),
+                    "INSERT INTO job(id, platform, post_id, url, rank, likes, likes_exact, state, stage, kind, reason, value,"
+                    " record)"
+                    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                    (
+                        f.id,
+                        f.platform,
+                        f.post_id,
+                        f.url,
+                        f.rank,
+                        f.likes,
+                        f.likes_exact,
+                        state,
+                        stage,
+                        kind,
+                        f.reason,
+                        f.value,
+                        record,
+                    ),
                 )
                 new = db.execute("INSERT INTO sighting VALUES(?,?,?,?) ON CONFLICT DO NOTHING", (f.id, query.word, f.rank, now))
                 db.execute("UPDATE query SET found=found+? WHERE word=?", (new.rowcount, query.word))
@@ -145,24 +166,24 @@ class Frontier:
         return bool(changed)
 
     # -- fetching
-    def lease(self, owner: str) -> Lease:
-        """One job for this worker, the best rank first; jobs whose lease ran out come back."""
+    def lease(self, owner: str, number: int) -> Lease:
+        """Up to so many jobs for this worker, the best rank first; jobs whose lease ran out come back."""
         now = time.time()
         if self._stopped:
-            return Lease(None, over=True)
+            return Lease(over=True)
         with self._writing() as db:
             self._expire(db, now)
-            row = db.execute(
-                "UPDATE job SET state='leased', owner=?, token=token+1, lease_until=? WHERE id=("
-                "SELECT id FROM job WHERE state='ready' AND not_before<=? ORDER BY rank, id LIMIT 1)"
-                " RETURNING id, post_id, token, attempts",
-                (owner, now + LEASE_S, now),
+            rows = db.execute(
+                "UPDATE job SET state='leased', owner=?, token=token+1, lease_until=? WHERE id IN ("
+                "SELECT id FROM job WHERE state='ready' AND not_before<=? ORDER BY rank, id LIMIT ?)"
+                " RETURNING id, platform, post_id, url, token, attempts",
+                (owner, now + LEASE_S, now, number),
             ).fetchall()
-            if row:
-                return Lease(Job(*row[0]))
+            if rows:
+                return Lease(tuple(Job(*row) for row in rows))
             busy = db.execute("SELECT EXISTS(SELECT 1 FROM query WHERE state<>'ended')").fetchone()[0]
             open_jobs = db.execute("SELECT coalesce(sum(n), 0) FROM tally WHERE state IN ('ready','leased')").fetchone()[0]
-        return Lease(None, wait_s=0.1, over=not busy and not open_jobs)
+        return Lease(wait_s=0.1, over=not busy and not open_jobs)
 
     @staticmethod
     def _expire(db: sqlite3.Connection, now: float) -> None:
@@ -179,32 +200,57 @@ class Frontier:
             until = time.time() + LEASE_S
             return db.execute("UPDATE job SET lease_until=? WHERE state='leased' AND owner=?", (until, owner)).rowcount
 
-    def complete(self, job: Job, record: dict[str, Any]) -> bool:
-        """The post is fetched and its media are stored. False if the lease was lost, and then nothing changes."""
-        return self._finish(job, "state='done', record=?", (json.dumps(record),), "done", "")
-
-    def drop(self, job: Job, kind: str, reason: str, value: float | None, detail: str) -> bool:
-        """The post is out for good: kind 'rule' or 'failure'. False if the lease was lost, and then nothing changes."""
-        changes = "state='dropped', stage='fetch', kind=?, reason=?, value=?, detail=?"
-        return self._finish(job, changes, (kind, reason, value, detail), reason, detail)
-
-    def retry(self, job: Job, reason: str, detail: str, after_s: float) -> bool:
-        """The try failed and another may succeed after a while. False if the lease was lost, and then nothing changes."""
-        return self._finish(job, "state='ready', attempts=attempts+1, not_before=?", (time.time() + after_s,), reason, detail)
-
-    def give_back(self, job: Job) -> bool:
-        """The worker stops before it tried."""
-        return self._finish(job, "state='ready'", (), "given_back", "")
-
-    def _finish(self, job: Job, changes: str, values: tuple[Any, ...], outcome: str, detail: str) -> bool:
+    def report(self, reports: Sequence[Report]) -> list[bool]:
+        """What became of leases, all in one transaction. False for one whose lease was lost: for it nothing changes."""
+        now = time.time()
         with self._writing() as db:
-            changed = db.execute(
-                f"UPDATE job SET {changes}, owner=NULL, lease_until=NULL WHERE id=? AND state='leased' AND token=?",
-                (*values, job.id, job.token),
-            ).rowcount
-            if changed:
-                db.execute("INSERT INTO attempt VALUES(?,?,?,?,?)", (job.id, job.token, time.time(), outcome, detail))
+            return [self._take(db, report, now) for report in reports]
+
+    @staticmethod
+    def _take(db: sqlite3.Connection, report: Report, now: float) -> bool:
+        job, values = report.job, dict[str, Any]()
+        if report.outcome == DONE:
+            values = {"state": "done", "record": json.dumps(dict(report.record or {}))}
+        elif report.outcome == RETRY:
+            values = {"state": "ready", "attempts": job.attempts + 1, "not_before": now + report.after_s}
+        elif report.outcome == GIVEN_BACK:
+            values = {"state": "ready"}
+        else:
+            values = {"state": "dropped", "stage": "fetch", "kind": report.outcome, "reason": report.reason,
+                      "value": report.value, "detail": report.detail}  # fmt: skip
+        changes = ", ".join(f"{name}=?" for name in values)
+        changed = db.execute(
+            f"UPDATE job SET {changes}, owner=NULL, lease_until=NULL WHERE id=? AND state='leased' AND token=?",
+            (*values.values(), job.id, job.token),
+        ).rowcount
+        if changed:
+            said = report.reason or report.outcome
+            db.execute("INSERT INTO attempt VALUES(?,?,?,?,?)", (job.id, job.token, now, said, report.detail))
         return bool(changed)
+
+    def retry_dropped(self, reason: str) -> list[str]:
+        """Posts that failed for this reason get new tries; their ids."""
+        with self._writing() as db:
+            rows = db.execute(
+                "UPDATE job SET state='ready', stage='', kind='', reason='', value=NULL, detail='', attempts=0, not_before=0,"
+                " exported=0"
+                " WHERE state='dropped' AND kind='failure' AND reason=? RETURNING id",
+                (reason,),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def note_hits(self, version: str, hits: dict[str, int]) -> None:
+        """How often each selector matched on a page; summed up for `stats`."""
+
+    def host(self, host: str) -> str | None:
+        """What the pacer kept about a host."""
+        with self._errors():
+            row = self._db.execute("SELECT state FROM host WHERE host=?", (host,)).fetchone()
+        return row[0] if row else None
+
+    def keep_host(self, host: str, state: str) -> None:
+        with self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO host VALUES(?,?)", (host, state))
 
     # -- moving to the run's tables
     def finished(self, limit: int) -> list[dict[str, Any]]:

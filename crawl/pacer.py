@@ -81,6 +81,11 @@ class Pacer:
         h.due = max(h.due, now) + h.interval_s * (1 + JITTER * self._random.random())
         return Turn(True, wait)
 
+    def charge(self, host: str) -> None:
+        """A request was sent without a turn (a redirection): the next one is due an interval later."""
+        h = self._host(host)
+        h.due = max(h.due, self._clock()) + h.interval_s
+
     def penalise(self, host: str, seconds: float) -> None:
         """The host asked for a pause (Retry-After): no turn is due before it is over."""
         h = self._host(host)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 import urllib.error
@@ -50,21 +49,23 @@ class Robots:
 
     def _fetch(self, host: str) -> tuple[int, str]:
         """(status, text); an unreachable host counts as 503."""
+        from crawl.means import opener
+
         take_turn(self._pacer, host, threading.Event())
-        proxies = {"http": self._access.proxy_url, "https": self._access.proxy_url} if self._access.proxy_url else None
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler(proxies),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self._access.ca_file)),
-        )
         request = urllib.request.Request(f"https://{host}/robots.txt", headers={"User-Agent": f"{AGENT}/{__version__}"})
         try:
-            with opener.open(request, timeout=TIMEOUT_S) as answer:
+            with opener(self._access).open(request, timeout=TIMEOUT_S) as answer:
                 return answer.status, answer.read(BYTES_MAX).decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, ""
         except OSError:
             return 503, ""
+
+
+def unwelcome(tag: str) -> str:
+    """The part of an X-Robots-Tag header that keeps a collector of data away, '' where none does."""
+    return ""
 
 
 def rules_from(status: int, text: str) -> Protego:

@@ -38,7 +38,6 @@ POLL_S = 0.25  # ours: the driver looks this often
 BATCH = 200  # posts in one part of the tables; ours
 DRAIN_S = 10.0  # ours: so long the workers may finish what they hold when the crawl is stopped
 LOSSES_MAX = 20  # ours: workers that may die in one crawl before it is taken for a defect
-PLANNED = ("ids",)  # platforms that recipes of ours name and that are not written yet
 NEEDS = ("selenium", "yt_dlp", "protego", "psutil")
 
 
@@ -48,14 +47,15 @@ def check(recipe: Recipe) -> None:
     missing = [name for name in needs if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtra(f"crawling needs {', '.join(missing)}; pip install 'svmbench[crawl]'")
-    if recipe.search.platform in PLANNED:
-        raise BadSettings(
-            f"the recipe {recipe.name} describes a set that this version cannot crawl: it has no platform "
-            f"{recipe.search.platform!r} yet, only {', '.join(plugins.names('crawl.platforms'))}; features that you have can be "
-            "benchmarked with 'svmbench import-features'"
-        )
     platform: Any = plugins.load("crawl.platforms", recipe.search.platform)
-    if platform.NEEDS_BROWSER:
+    if "robots" not in recipe.model_fields_set:
+        raise BadSettings(
+            f"robots: missing in the recipe {recipe.name}; write 'robots: obey', or 'robots: {{ignore_because: \"the reason\"}}'"
+        )
+    if recipe.search.site == "replica" and not platform.REPLICA:
+        raise BadSettings(f"search.site: the embedded platform has no {recipe.search.platform!r}; write 'site: live'")
+    platform.check(recipe.search)
+    if platform.SEARCH == "browser":
         from crawl.browser import find_programs
 
         find_programs()
@@ -192,6 +192,7 @@ class _Crawl:
     def _start(self, access: Access, mark: str) -> list[Actor]:
         """The workers, at work. All threads of all fetchers together are what the recipe allows."""
         from crawl.fetch import THREADS_MAX, Fetcher
+        from crawl.lister import Lister
         from crawl.searcher import Searcher
         from crawl.work import Work
 
@@ -200,11 +201,15 @@ class _Crawl:
             secret=_secret(self._run), mark=mark,
         )  # fmt: skip
         parallel = self._recipe.pace.media_parallel
+        platform: Any = plugins.load("crawl.platforms", self._recipe.search.platform)
+        finder: type = Searcher
+        if platform.SEARCH == "pages":
+            finder = Lister
         num_fetchers = math.ceil(parallel / THREADS_MAX)
         num_searchers = max(1, min(len(self._recipe.search.words), self._fleet.num_cpus // 4))
         shares = [parallel // num_fetchers + (i < parallel % num_fetchers) for i in range(num_fetchers)]
         options: dict[str, Any] = {"threads": 2, "cpus": 0.25, "restarts": True}
-        workers = [self._fleet.actor(Searcher, work, name="searcher", **options) for _ in range(num_searchers)]
+        workers = [self._fleet.actor(finder, work, name="searcher", **options) for _ in range(num_searchers)]
         workers += [self._fleet.actor(Fetcher, work, share, name="fetcher", **options) for share in shares]
         self._calls = {worker.call("work"): worker for worker in workers}
         return workers

@@ -154,7 +154,8 @@ class Searcher:
             return
         reason, value = refuse(candidate, self._recipe.search)
         state.found[candidate.post_id] = Found(
-            id=f"{self._recipe.search.platform}:{candidate.post_id}", post_id=candidate.post_id, rank=len(state.found),
+            id=f"{self._platform.SITE}:{candidate.post_id}", platform=self._recipe.search.platform,
+            post_id=candidate.post_id, rank=len(state.found),
             likes=candidate.likes, likes_exact=candidate.likes_exact, reason=reason, value=value,
         )  # fmt: skip
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 from crawl.access import Access
-from crawl.platforms import Platform
 from svmbench import plugins
 from svmbench.fleet import Actor
 from svmbench.recipe import Recipe
+
+
+def module(name: str) -> Any:
+    """The module of a platform."""
+    return plugins.load("crawl.platforms", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +32,9 @@ class Work:
     mark: str
 
     @property
-    def platform(self) -> Platform:
-        """The module of the recipe's platform."""
-        return cast(Platform, plugins.load("crawl.platforms", self.recipe.search.platform))
+    def platform(self) -> Any:
+        """The module of the recipe's platform: crawl.platforms.Platform and what it says that it is besides."""
+        return module(self.recipe.search.platform)
 
     @property
     def obey_robots(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -37,7 +38,11 @@ class Replica(Section):
 
 
 class Search(Section):
-    """What to look for. likes_min is exact: a post with likes_min likes is taken, one with a like less is not."""
+    """What to look for. likes_min is exact: a post with likes_min likes is taken, one with a like less is not.
+
+    source: for the platform `ids` a file of ids or addresses, for `folder` a folder. since, until: first and last day
+    of posting, where a platform searches by them. original_sound: whether posts with the uploader's own sound are taken.
+    """
 
     platform: str = "tiktok"
     site: Literal["live", "replica"] = "live"
@@ -46,14 +51,22 @@ class Search(Section):
     likes_min: Annotated[int, Field(ge=0)] = 0
     duration_min_s: Annotated[float, Field(ge=0)] = 0.0
     duration_max_s: Positive = 600.0
+    source: str | None = None
+    since: date | None = None
+    until: date | None = None
+    original_sound: Literal["keep", "drop"] = "keep"
 
 
 class Pace(Section):
-    """How fast each host is asked, for the whole cluster together."""
+    """How fast each host is asked, for the whole cluster together, and how much is stored.
+
+    attempts: tries at one post. disk_gb: at so many gigabytes (10^9 bytes) of media the crawl stops; None is no limit of ours.
+    """
 
     pages_per_s: Annotated[float, Field(gt=0, le=100)] = 1.0
     media_parallel: Annotated[int, Field(ge=1, le=32)] = 2
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    disk_gb: Positive | None = None
 
 
 class ClipRule(Section):
@@ -217,12 +230,16 @@ class Publish(Section):
 
 
 class Recipe(Section):
-    """Everything that defines a dataset."""
+    """Everything that defines a dataset.
+
+    robots: must be written into the recipe before it can be crawled. optout: a file of posts and authors to leave out
+    (svmbench.optout)."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
     about: str = ""
     search: Search
     robots: Literal["obey"] | IgnoreRobots = "obey"
+    optout: str | None = None
     pace: Pace = Pace()
     replica: Replica = Replica()
     clip: ClipRule = ClipRule()

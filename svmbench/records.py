@@ -27,7 +27,8 @@ class Post:
     """An upload as it was found; never edited. No names and no avatars: `author_hash` is a keyed hash.
 
     likes_exact says that `likes` was read from the data of the page and not from a rounded card. sha256 names the fetched file
-    in the run's media store, None while it has not been fetched. track_original marks the uploader's own sound.
+    in the run's media store, None where there are no media (a search by an interface that gives none). track_original marks the
+    uploader's own sound. likes, views, comments, shares, saves: as counted at fetched_at; None where the platform does not say.
     """
 
     platform: str
@@ -36,7 +37,7 @@ class Post:
     words: tuple[str, ...]
     caption: str
     hashtags: tuple[str, ...]
-    likes: int
+    likes: int | None
     likes_exact: bool
     track_id: str | None
     track_title: str | None
@@ -46,6 +47,10 @@ class Post:
     fetched_at: str | None
     sha256: str | None
     author_hash: str | None
+    views: int | None = None
+    comments: int | None = None
+    shares: int | None = None
+    saves: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,11 @@ class RunFolder:
         """All committed rows of a table in order of writing; None where nothing was committed."""
         parts = self.table_parts(name)
         try:
-            return pa.concat_tables([pq.read_table(part, columns=columns) for part in parts]) if parts else None
+            return (
+                pa.concat_tables([pq.read_table(part, columns=columns) for part in parts], promote_options="default")
+                if parts
+                else None
+            )
         except FileNotFoundError:
             if parts == self.table_parts(name):
                 raise

@@ -19,10 +19,12 @@ from yt_dlp.extractor.tiktok import TikTokIE
 
 from crawl.platforms import Candidate, Details, Page
 from svmbench.errors import Failure
+from svmbench.recipe import Search
 
+SITE = "tiktok"
 HOSTS = ("www.tiktok.com",)
 TERMS = "https://www.tiktok.com/legal/terms-of-service"
-NEEDS_BROWSER = True
+SEARCH, MEDIA, PAGE_ITEMS, REPLICA = "browser", "yt_dlp", 12, True
 SELECTORS: Mapping[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text())
 
 _POST = re.compile(r"^https://www\.tiktok\.com/@[\w.-]*/video/(\d+)")
@@ -44,6 +46,10 @@ _SAYINGS = (
     ("any data blocks", "empty_file", False, False),
     ("timed out", "timeout", False, False),
 )
+
+
+def check(search: Search) -> None:
+    """Any words will do."""
 
 
 def search_url(word: str) -> str:
@@ -83,6 +89,8 @@ def _candidate(item: Mapping[str, Any]) -> Candidate:
         likes=likes,
         likes_exact=likes is not None,
         duration_s=None if duration_s is None else float(duration_s),
+        slideshow=bool(item.get("imagePost")),
+        original=bool((item.get("music") or {}).get("original")),
     )
 
 
@@ -130,12 +138,12 @@ def extractors() -> list[Any]:
 def details(info: Mapping[str, Any]) -> Details:
     """What the video page says, from the extractor's unprocessed info dict."""
     item = info["svmbench_item"]
-    music, author = item.get("music") or {}, item.get("author") or {}
+    music, author, stats = item.get("music") or {}, item.get("author") or {}, item.get("stats") or {}
     created = _number(item.get("createTime"))
     duration_s = _number((item.get("video") or {}).get("duration"))
     return Details(
         post_id=str(info["id"]),
-        likes=_number((item.get("stats") or {}).get("diggCount")) or 0,
+        likes=_number(stats.get("diggCount")),
         duration_s=float(duration_s) if duration_s else None,
         slideshow=bool(item.get("imagePost")),
         caption=" ".join(_MENTION.sub("", str(item.get("desc") or "")).split()),
@@ -145,6 +153,10 @@ def details(info: Mapping[str, Any]) -> Details:
         track_original=bool(music.get("original")),
         posted_at=datetime.fromtimestamp(created, timezone.utc).isoformat() if created else None,
         author_key=author.get("secUid") or author.get("id") or None,
+        views=_number(stats.get("playCount")),
+        comments=_number(stats.get("commentCount")),
+        shares=_number(stats.get("shareCount")),
+        saves=_number(stats.get("collectCount")),
     )
 
 

@@ -24,7 +24,6 @@ from crawl.replica.catalogue import Listing
 from crawl.replica.documents import CHALLENGE_COOKIE, challenge, document, solved, video_page
 from crawl.replica.items import MEDIA_HOST, MUSIC_HOST, SITE_HOST, item
 
-HOSTS = frozenset({SITE_HOST, MEDIA_HOST, MUSIC_HOST})
 STATUS_CODES = {"private": 10216, "private_account": 10222, "gone": 10215, "blocked": 10204}
 BURST = 5  # requests that may come at once under a rate limit; ours
 PAGE_ITEMS_MAX = 30  # posts in one search answer; ours
@@ -47,6 +46,8 @@ class Request:
     host: str
     target: str
     headers: Message
+    method: str = "GET"
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -104,6 +105,8 @@ class Limit:
 
 class Pages:
     """The site over one catalogue. Thread-safe."""
+
+    HOSTS = frozenset({SITE_HOST, MEDIA_HOST, MUSIC_HOST})
 
     def __init__(self, folder: Path, requests_per_s: float | None) -> None:
         self._folder = folder

@@ -17,6 +17,7 @@ import time
 import traceback
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,9 +29,12 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from crawl.replica.pages import HOSTS, Answer, Pages, Request
+from crawl.replica.pages import Answer, Pages, Request
 
+SITES = (Pages,)  # each with HOSTS, (catalogue, requests_per_s), answer(request) and set_wall(word, after)
+HOSTS = frozenset(host for site in SITES for host in site.HOSTS)
 CHUNK_BYTES = 256 * 1024
+BODY_BYTES_MAX = 2**20  # ours
 IDLE_S = 60  # a silent connection is closed after this; ours
 GONE = (BrokenPipeError, ConnectionResetError, TimeoutError, ssl.SSLError)
 
@@ -41,9 +45,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, pages: Pages, tls: ssl.SSLContext, latency_s: float) -> None:
+    def __init__(self, port: int, sites: Sequence[Any], tls: ssl.SSLContext, latency_s: float) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.pages, self.tls, self.latency_s = pages, tls, latency_s
+        self.sites, self.tls, self.latency_s = sites, tls, latency_s
+        self.by_host = {host: site for site in sites for host in site.HOSTS}
         self._hits: Counter[str] = Counter()
         self._log: list[tuple[float, str, str, int]] = []
         self._lock = threading.Lock()
@@ -66,7 +71,8 @@ class Server(ThreadingHTTPServer):
             if url.path == "/log":
                 return self._log
         if url.path == "/wall":
-            self.pages.set_wall(query["word"], int(query["after"]) if "after" in query else None)
+            for site in self.sites:
+                site.set_wall(query["word"], int(query["after"]) if "after" in query else None)
             return True
         return None
 
@@ -87,6 +93,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     tunnel_host = ""
+    body = b""
 
     def log_message(self, format: str, *args: Any) -> None:
         """The log is kept by Server.note."""
@@ -124,8 +131,12 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_POST(self) -> None:
-        """The site takes no posts; the body is left unread, so the connection ends here."""
-        self.close_connection = True
+        """A request with a body, which is read whole where its length is told and fair; else the connection ends here."""
+        length = self.headers.get("Content-Length", "")
+        if self.tunnel_host and length.isdecimal() and int(length) <= BODY_BYTES_MAX:
+            self.body = self.rfile.read(int(length))
+        else:
+            self.close_connection = True
         self.do_GET()
 
     def _foreign(self, host: str) -> None:
@@ -136,8 +147,9 @@ class Handler(BaseHTTPRequestHandler):
     def _platform(self) -> None:
         if self.server.latency_s:
             time.sleep(self.server.latency_s)
-        request = Request(host=self.tunnel_host, target=self.path, headers=self.headers)
-        answer = self.server.pages.answer(request)
+        request = Request(host=self.tunnel_host, target=self.path, headers=self.headers, method=self.command, body=self.body)
+        self.body = b""
+        answer = self.server.by_host[request.host].answer(request)
         self.server.note(answer.kind, request.host, request.target, answer.status)
         if answer.file is None:
             self._text(answer.status, answer.body, answer.mime, answer.headers)
@@ -202,9 +214,9 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     folder = Path(order["folder"])
     tls, pin = make_tls(folder)
-    pages = Pages(Path(order["catalogue"]), order["requests_per_s"])
+    sites = [site(Path(order["catalogue"]), order["requests_per_s"]) for site in SITES]
     try:
-        server = Server(order["port"], pages, tls, order["latency_s"])
+        server = Server(order["port"], sites, tls, order["latency_s"])
     except (OSError, OverflowError) as error:
         print(json.dumps({"error": getattr(error, "strerror", None) or str(error)}), flush=True)
         return

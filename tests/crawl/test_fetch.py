@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from yt_dlp.utils import DownloadError
 
-from crawl.fetch import BACKOFF_MAX_S, Fetcher, author_hash, backoff_s, trust
+from crawl.fetch import BACKOFF_MAX_S, Fetcher, backoff_s, trust
 from crawl.frontier import Frontier
 from crawl.jobs import Found
 from crawl.pacer import Pacer
 from crawl.platforms import Candidate, refuse, tiktok
+from crawl.posts import author_hash
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
 from crawl.replica.site import Site
@@ -62,7 +63,10 @@ def fetch(site: Site, folder: Path, post_ids: list[str], recipe: Recipe) -> Fetc
         pacer = fleet.actor(Pacer, recipe.pace.pages_per_s)
         frontier.ask("begin", ["w"], ("end",))
         query, _ = frontier.ask("next_query")
-        cards = [Found(id=f"tiktok:{i}", post_id=i, rank=n, likes=10_000, likes_exact=False) for n, i in enumerate(post_ids)]
+        cards = [
+            Found(id=f"tiktok:{i}", platform="tiktok", post_id=i, rank=n, likes=10_000, likes_exact=False)
+            for n, i in enumerate(post_ids)
+        ]
         frontier.ask("add", query, cards, len(cards))
         frontier.ask("end_query", query, "end", "", None)
         work = Work(
