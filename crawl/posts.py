@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from hashlib import blake2b
 
 from crawl.platforms import Details
+from svmbench.optout import author_hash
 from svmbench.records import Post
-
-
-def author_hash(author_key: str | None, secret: bytes) -> str | None:
-    """Keyed BLAKE2b of the platform's id of the uploader, 32 hex digits. Without the run's secret nobody can go back."""
-    return blake2b(author_key.encode(), key=secret, digest_size=16).hexdigest() if author_key else None
 
 
 def post_of(details: Details, *, site: str, url: str, secret: bytes, sha256: str | None) -> Post:

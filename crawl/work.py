@@ -8,6 +8,7 @@ from typing import Any
 from crawl.access import Access
 from svmbench import plugins
 from svmbench.fleet import Actor
+from svmbench.optout import OptOut
 from svmbench.recipe import Recipe
 
 
@@ -21,6 +22,7 @@ class Work:
     """Plain data, so that it travels to Ray workers.
 
     run: absolute path of the run folder. secret: key of the author hashes. mark: tells this run's browsers from others.
+    optout: posts and authors that are left out.
     """
 
     recipe: Recipe
@@ -30,6 +32,7 @@ class Work:
     pacer: Actor
     secret: bytes
     mark: str
+    optout: OptOut = OptOut()
 
     @property
     def platform(self) -> Any:

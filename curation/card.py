@@ -179,7 +179,8 @@ def render(recipe: Recipe, facts: Facts) -> dict[str, str]:
     robots = recipe.robots if isinstance(recipe.robots, str) else f"not followed, because: {recipe.robots.ignore_because}"
     values = {
         "title": recipe.publish.title, "about": recipe.about, "version": facts.version, "svmbench": __version__,
-        "name": recipe.name, "parts": facts.parts, "search": recipe.search, "robots": robots.replace("obey", "followed"),
+        "name": recipe.name, "parts": facts.parts, "search": recipe.search,
+        "embedded": "replica" in (recipe.search.site, recipe.search.platform), "robots": robots.replace("obey", "followed"),
         "clip": recipe.clip, "borders": recipe.borders.method, "filters": facts.filters,
         "texts": plugin_texts("filters"), "account": facts.account, "warnings": facts.warnings, "split": facts.split,
         "apart": " and ".join(", ".join(f"no {kind}" for kind in kept_apart(facts.split)).rsplit(", ", 1)),

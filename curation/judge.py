@@ -18,6 +18,7 @@ from curation.labels import unified
 from curation.review.decisions import Decision
 from curation.rules import DROP, REVIEW, STAGE, Ruling, failed, refused, rule
 from curation.songs import drop_id
+from svmbench import optout
 from svmbench.errors import BadSettings
 from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe
@@ -33,7 +34,8 @@ class Evidence:
     """What is judged. pictures, prints (by clip_id), posts: called only where they are looked at.
 
     lacking: clip_id -> a feature of the recipe that it does not have. errors: clip_id -> measure -> why it could not be taken.
-    decisions: clip_id -> what a person decided. listening: of the judgement before.
+    decisions: clip_id -> what a person decided. opted_out: ids of clips that are left out whatever else holds of them.
+    listening: of the judgement before.
     """
 
     candidates: Sequence[Clip]
@@ -43,6 +45,7 @@ class Evidence:
     errors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     posts: Callable[[], Sequence[Post]] = tuple
+    opted_out: Collection[str] = frozenset()
     listening: Listening | None = None
 
 
@@ -142,7 +145,8 @@ def judge(recipe: Recipe, evidence: Evidence, fleet: Fleet) -> Judgement:
         others = {**clip.measures, **shared.of(clip), "shared_song_posts": recipe.sound.shared_song_posts}
         ruling = rule(recipe, filters, clip, others, evidence.errors.get(clip.clip_id, {}))
         verdicts += [ruling.verdict] if ruling.verdict else []
-        drop = ruling.failure or _left_out(recipe, clip, ruling, evidence)
+        opted_out = refused(clip, optout.REASON, None) if clip.clip_id in evidence.opted_out else None
+        drop = opted_out or ruling.failure or _left_out(recipe, clip, ruling, evidence)
         if drop:
             drops[clip.clip_id] = drop
         else:

@@ -25,7 +25,7 @@ import yaml
 from curation import card, published
 from curation.forbidden import scan
 from curation.songs import post_of
-from svmbench import __version__
+from svmbench import __version__, optout
 from svmbench.errors import BadInput, BadSettings
 from svmbench.hub import MARK, SUMS, checked_files
 from svmbench.recipe import Recipe
@@ -94,8 +94,13 @@ def write_release(recipe: Recipe, run: RunFolder, folder: Path, *, version: str 
             for draft in drafts:
                 shutil.rmtree(draft, ignore_errors=True)
     warnings = list(material.warnings)
-    if recipe.replica.media_dir:
-        warnings.append("replica.media_dir is a path on this machine and was left out of recipe.yaml")
+    for key, path in (
+        ("replica.media_dir", recipe.replica.media_dir),
+        ("optout", recipe.optout),
+        ("search.source", recipe.search.source),
+    ):
+        if path:
+            warnings.append(f"{key} is a path on this machine, which is not in recipe.yaml")
     size = sum(path.stat().st_size for target in targets for path in target.rglob("*") if path.is_file())
     return Release(folder=folder, ids_folder=targets[1], version=version, rows=rows, num_bytes=size, warnings=tuple(warnings))
 
@@ -136,6 +141,7 @@ def _gather(recipe: Recipe, run: RunFolder) -> _Material:
     warnings = published.audit(splits, clips)
     by_part = {part.name: [clips[clip_id] for clip_id in part.clip_ids] for part in splits}
     posts = {f"{post.platform}-{post.post_id}": post for post in run.read(Post, "posts")}
+    _refuse_opted_out(recipe, run, by_part, posts)
     chosen = [clip for part in by_part.values() for clip in part]
     if len(chosen) < len(clips):
         warnings.append(f"{len(clips) - len(chosen)} clips stand in no part of the split and are left out")
@@ -143,6 +149,23 @@ def _gather(recipe: Recipe, run: RunFolder) -> _Material:
         clips=chosen, by_part=by_part, names=published.part_names(splits), split=splits[0], posts=posts,
         drops=run.read(Drop, "drops"), all_clips=list(clips.values()), warnings=warnings,
     )  # fmt: skip
+
+
+def _refuse_opted_out(recipe: Recipe, run: RunFolder, by_part: dict[str, list[Clip]], posts: dict[str, Post]) -> None:
+    """BadInput if a clip of the split is on the opt-out list as it stands now."""
+    left_out = optout.read(recipe, run)
+    found = {
+        f"{post.platform}:{post.post_id}"
+        for clips in by_part.values()
+        for clip in clips
+        if (post := posts.get(clip.clip_id.rpartition("-")[0]))
+        and left_out.has(f"{post.platform}:{post.post_id}", post.author_hash)
+    }
+    if found:
+        raise BadInput(
+            f"{len(found)} posts of the split are on the opt-out list (the first is {min(found)}); nothing was written. "
+            "Run 'svmbench curate', which leaves them out, then publish again"
+        )
 
 
 def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Path], version: str) -> dict[str, dict[str, int]]:
@@ -217,7 +240,9 @@ def _filters(recipe: Recipe, run: RunFolder) -> dict[str, dict[str, Any]]:
 def _recipe_text(recipe: Recipe) -> str:
     """The recipe with every default, as YAML that svmbench reads again."""
     values = recipe.model_dump(mode="json")
-    values["replica"]["media_dir"] = None
+    values["replica"]["media_dir"] = values["optout"] = None
+    if values["search"]["source"]:
+        values["search"]["source"] = Path(values["search"]["source"]).name
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 

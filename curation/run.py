@@ -22,7 +22,7 @@ from curation.isolate import Item, supervised
 from curation.judge import Changes, Judgement
 from curation.review import decisions
 from curation.split import remarks, split
-from svmbench import plugins, records
+from svmbench import optout, plugins, records
 from svmbench.errors import BadInput, BadMedia, BadSettings, MissingExtra
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Stage
@@ -58,6 +58,7 @@ THRESHOLDS = (
     "labels",
     "beats",
     "split",
+    "optout",
 )  # of a recipe: what may change without decoding
 
 
@@ -81,11 +82,18 @@ def curate(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
         measured = _same_measuring(recipe, run, run.read(Clip, "candidates"))
         run.write_settings({STAGE: {"measured": measured}, "features": modality})
         posts = {post_key(post): post for post in run.read(Post, "posts")}
+        left_out = optout.read(recipe, run)
+        optout.forget_media(left_out, posts.values(), run)
         with progress.stage(STAGE, total=len(posts), unit="posts") as stage:
             stage.summary.seen = len(posts)
             done = _account_done(run, stage, posts)
             todo = {key: post for key, post in posts.items() if key not in done}
             stage.summary.left = len(todo)
+            refused = {key: drop for key, post in todo.items() if (drop := _not_decoded(post, left_out))}
+            if refused:
+                _commit(writer, refused)
+                _account_refused(stage, refused)
+            todo = {key: post for key, post in todo.items() if key not in refused}
             if todo:
                 _work(recipe, run, fleet, stage, writer, todo)
         _judge(recipe, run, fleet, progress)
@@ -147,6 +155,22 @@ def _same_measuring(recipe: Recipe, run: RunFolder, candidates: list[Clip]) -> d
         )
     judge.require_measures(recipe, candidates)
     return {**other, "filters": {**old["filters"], **new["filters"]}}
+
+
+def _not_decoded(post: Post, left_out: optout.OptOut) -> Drop | None:
+    """The reason not to look at a post's media at all."""
+    if left_out.has(post_key(post), post.author_hash):
+        return Drop(id=post_key(post), stage=STAGE, kind="rule", reason=optout.REASON)
+    if post.sha256 is None:
+        why = "the platform told of this post and gave no media; fetch it with the platform 'ids'"
+        return Drop(id=post_key(post), stage=STAGE, kind="rule", reason="metadata_only", detail=why)
+    return None
+
+
+def _account_refused(stage: Stage, refused: Mapping[str, Drop]) -> None:
+    for drop in refused.values():
+        _count(stage, drop)
+    stage.summary.left -= len(refused)
 
 
 def _account_done(run: RunFolder, stage: Stage, posts: Mapping[str, Post]) -> set[str]:
@@ -245,7 +269,7 @@ def _judge(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
 
 
 def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Stage) -> judge.Evidence:
-    log = decisions.read(run.path)
+    log, left_out = decisions.read(run.path), optout.read(recipe, run)
     stage.summary.notes += [f"line {p.line} of review/{decisions.FILE} was skipped: {p.why}" for p in log.problems]
     return judge.Evidence(
         candidates=sorted(candidates, key=lambda clip: clip.clip_id),
@@ -255,8 +279,17 @@ def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Sta
         errors={s.clip_id: s.errors for s in run.read(ClipSound, "sounds") if s.errors},
         decisions=decisions.settled(log),
         posts=lambda: run.read(Post, "posts"),
+        opted_out=_opted_out(left_out, run, candidates) if left_out != optout.OptOut() else frozenset(),
         listening=next(iter(run.read(Listening, "listening")), None),
     )
+
+
+def _opted_out(left_out: optout.OptOut, run: RunFolder, candidates: list[Clip]) -> frozenset[str]:
+    """Ids of the clips whose post or author is on the list."""
+    posts = {
+        f"{post.platform}-{post.post_id}" for post in run.read(Post, "posts") if left_out.has(post_key(post), post.author_hash)
+    }
+    return frozenset(clip.clip_id for clip in candidates if clip.clip_id.rpartition("-")[0] in posts)
 
 
 def _judged(run: RunFolder) -> Judgement:

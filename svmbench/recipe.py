@@ -279,7 +279,18 @@ def load(name_or_path: str) -> Recipe:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadSettings(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
-    return parse(values, str(name_or_path))
+    return _placed(parse(values, str(name_or_path)), path.resolve().parent)
+
+
+def _placed(recipe: Recipe, folder: Path) -> Recipe:
+    """With the files that it names beside its own file."""
+    search = recipe.search
+    if search.source is not None:
+        search = search.model_copy(update={"source": str(folder / Path(search.source).expanduser())})
+    optout = None if recipe.optout is None else str(folder / Path(recipe.optout).expanduser())
+    if (search, optout) == (recipe.search, recipe.optout):
+        return recipe
+    return recipe.model_copy(update={"search": search, "optout": optout})
 
 
 def parse(values: Any, where: str) -> Recipe:
