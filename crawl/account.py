@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crawl.jobs import GOOD, Ended, Stats
 from svmbench.errors import BadInput, Blocked, PageChanged
 from svmbench.progress import Stage
@@ -42,3 +44,27 @@ def complain(stats: Stats) -> None:
     if outcomes - {"empty"}:
         raise Blocked(f"no post was found. {why}. Run the same command again later")
     raise BadInput(f"no post was found; try other words. {why}")
+
+
+def span(seconds: float) -> str:
+    """A length of time as people say it: '40 s', '12 min', '3.5 h', '2.4 days'."""
+    for unit_s, name in ((86_400.0, "days"), (3_600.0, "h")):
+        if seconds >= 1.5 * unit_s:
+            return f"{seconds / unit_s:.1f} {name}"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def pace_line(stats: Stats, rates: Sequence[tuple[float, int]]) -> str:
+    """How fast it goes. rates: (monotonic time, posts that were finished by then), the oldest first."""
+    words = ", ".join(f"{q.word} {q.found}" for q in stats.queries if q.state == "leased")
+    took_s, number = rates[-1][0] - rates[0][0], rates[-1][1] - rates[0][1]
+    if not number:
+        return words
+    left, per_s = stats.count("ready", "leased"), number / took_s
+    so_far = " so far" if stats.searching else ""
+    return f"{words}; {per_s:.2g} posts/s, {span(left / per_s)} for what is left{so_far}".removeprefix("; ")
+
+
+def gigabytes(number: float) -> str:
+    """A size in GB, or in MB where it is small."""
+    return f"{1000 * number:.0f} MB" if number < 1 else f"{number:.1f} GB" if number < 10 else f"{number:,.0f} GB"

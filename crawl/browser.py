@@ -6,23 +6,27 @@ browser's own background requests are switched off. Each life has a profile fold
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 from crawl.access import Access
+from crawl.retry_after import retry_after_s
 from svmbench import guard
 from svmbench.errors import MissingExtra
 
@@ -40,56 +44,79 @@ FLAGS = (
     "--gaia-url=http://127.0.0.1:9/", "--component-updater=url-source=http://127.0.0.1:9/",
 )  # fmt: skip
 
+# Arguments: selectors of the page's kind, number of cards read before, whether to scroll.
 _LOOK = """
-const s = arguments[0], from = arguments[1], hits = {};
-function all(name, list) {
+const s = arguments[0], from = arguments[1], hits = {}, prefix = s.page ? s.page + '/' : '';
+const key = (group, css) => prefix + group + ' ' + css;
+let used = '';
+function all(group, list) {
   let found = [];
   for (const css of list) {
     const nodes = [...document.querySelectorAll(css)];
-    hits[name + ' ' + css] = nodes.length;
-    if (!found.length) found = nodes;
+    hits[key(group, css)] = nodes.length;
+    if (!found.length && nodes.length) { found = nodes; used = css; }
   }
   return found;
 }
-const first = (node, list) => { for (const css of list) { const x = node.querySelector(css); if (x) return x; } return null; };
-const visible = node => { const b = node.getBoundingClientRect(); return b.width > 0 && b.height > 0; };
+function within(group, list, ...nodes) {
+  let found = null;
+  for (const css of list) {
+    const x = nodes.map(node => node && node.querySelector(css)).find(Boolean);
+    hits[key(group, css)] = (hits[key(group, css)] || 0) + (x ? 1 : 0);
+    found = found || x;
+  }
+  return found;
+}
+const shown = node => node.checkVisibility({visibilityProperty: true});
+const visible = node => { const b = node.getBoundingClientRect(); return shown(node) && b.width > 0 && b.height > 0; };
 for (const host of all('consent', s.consent))
   for (const button of (host.shadowRoot || host).querySelectorAll('button'))
     if (button.textContent.toLowerCase().includes(s.consent_decline)) { button.click(); break; }
 const walls = Object.keys(s.walls).filter(name => all(name, s.walls[name]).some(visible));
-const error = all('error', s.error).some(visible);
+const troubles = Object.keys(s.troubles).filter(name => all(name, s.troubles[name]).some(shown));
+const end = all('end', s.end).some(node => visible(node) && node.textContent.trim());
 all('list', s.list);
-const cards = all('card', s.card);
-const read = cards.slice(from).map(card => {
-  const link = card.matches('a') ? card : first(card, s.card_link);
-  const likes = first(card, s.card_likes) || (card.parentElement && first(card.parentElement, s.card_likes));
-  return [link ? link.href : '', likes ? likes.textContent : ''];
+const cards = all('card', s.card), card = used;
+const read = cards.slice(from).map(node => {
+  const link = within('card_link', s.card_link, node), box = node.parentElement;
+  const own = node.matches('a') ? node : link;
+  const likes = within('card_likes', s.card_likes, node, box && box.querySelectorAll(card).length == 1 ? box : null);
+  return [own ? own.href : '', likes ? likes.textContent : ''];
 });
-window.scrollTo(0, document.body.scrollHeight);
-return {hits: hits, walls: walls, error: error, cards: read, url: location.href};
+if (arguments[2]) {
+  if (cards.length) cards[cards.length - 1].scrollIntoView();  // also where a part of the page scrolls, not the window
+  if (document.body) window.scrollTo(0, document.body.scrollHeight);
+}
+return {hits: hits, walls: walls, troubles: troubles, end: end, cards: read, url: location.href};
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer that the page got to a request of its own. after_s: Retry-After, where the server asked for it."""
+    """One answer to the page or to a request of its own. body: None where the browser no longer had it. after_s: Retry-After,
+    where the server asked for it. robots_tag: X-Robots-Tag.
+    """
 
     url: str
     status: int
-    body: str
+    body: str | None
     after_s: float | None
+    robots_tag: str
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What stands on the page now.
 
-    cards: (link, text of the like count), from the asked-for place on. hits: number of matches by selector.
+    cards: (link, text of the like count), from the asked-for place on. walls: obstacles that are final. troubles: those that the
+    page may get over by itself. end: the page says that there are no more results. hits: number of matches by selector; for parts
+    of a card, the number of the cards of this view that had them.
     """
 
     cards: tuple[tuple[str, str], ...]
     walls: tuple[str, ...]
-    error: bool
+    troubles: tuple[str, ...]
+    end: bool
     hits: dict[str, int]
     url: str
 
@@ -113,43 +140,71 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self._driver = driver
-        self._waiting: dict[str, Answer] = {}
+        self._asked: set[str] = set()  # ids of the requests under way
+        self._waiting: dict[str, Answer] = {}  # answers whose body has not arrived, by id
+
+    @property
+    def asking(self) -> bool:
+        """Whether a wanted request was under way when `answers` was asked last."""
+        return bool(self._asked)
+
+    def memory_bytes(self) -> int:
+        """PSS of the driver and of all processes below it, so that what they share counts once. Elsewhere than on Linux: USS."""
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            driver = psutil.Process(self._driver.service.process.pid)
+            for process in (driver, *driver.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    info = process.memory_full_info()
+                    total += getattr(info, "pss", info.uss)
+        return total
 
     def open(self, url: str) -> None:
         """Goes to a page. What an earlier page fetched is forgotten."""
         self._waiting.clear()
+        self._asked.clear()
         self._driver.get_log("performance")
         self._driver.get(url)
 
-    def look(self, selectors: Mapping[str, Any], skip_cards: int) -> View:
-        """Declines the consent banner, reads the page, and scrolls to its end."""
-        seen = self._driver.execute_script(_LOOK, dict(selectors), skip_cards)
+    def look(self, selectors: Mapping[str, Any], skip_cards: int, scroll: bool) -> View:
+        """Declines the consent banner, reads the page, and scrolls to its end if asked to."""
+        seen = self._driver.execute_script(_LOOK, dict(selectors), skip_cards, scroll)
         cards = tuple((link, likes) for link, likes in seen["cards"])
-        return View(cards, tuple(seen["walls"]), seen["error"], seen["hits"], seen["url"])
+        return View(cards, tuple(seen["walls"]), tuple(seen["troubles"]), seen["end"], seen["hits"], seen["url"])
 
     def answers(self, wanted: Callable[[str], bool]) -> list[Answer]:
         """The finished answers to the page and to its own requests, those whose address is wanted, each once, in order."""
         ready = []
         for entry in self._driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
-            params = message["params"]
-            if message["method"] == "Network.responseReceived" and wanted(params["response"]["url"]):
-                response = params["response"]
-                headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
-                after = headers.get("retry-after", "")
-                self._waiting[params["requestId"]] = Answer(
-                    response["url"], response["status"], "", float(after) if after.isdigit() else None
-                )
-            elif message["method"] == "Network.loadingFinished" and params["requestId"] in self._waiting:
-                answer = self._waiting.pop(params["requestId"])
-                ready.append(Answer(answer.url, answer.status, self._body(params["requestId"]), answer.after_s))
+            method, params = message["method"], message["params"]
+            number = params.get("requestId", "")
+            if method == "Network.requestWillBeSent" and wanted(params["request"]["url"]):
+                self._asked.add(number)
+            elif method == "Network.responseReceived" and wanted(params["response"]["url"]):
+                self._waiting[number] = _head(params["response"])
+            elif method == "Network.loadingFailed":
+                self._asked.discard(number)
+                self._waiting.pop(number, None)
+            elif method == "Network.loadingFinished":
+                self._asked.discard(number)
+                if number in self._waiting:
+                    ready.append(replace(self._waiting.pop(number), body=self._body(number)))
         return ready
 
-    def _body(self, request_id: str) -> str:
+    def _body(self, number: str) -> str | None:
         try:
-            return str(self._driver.execute_cdp_cmd("Network.getResponseBody", {"requestId": request_id})["body"])
+            got = self._driver.execute_cdp_cmd("Network.getResponseBody", {"requestId": number})
         except WebDriverException:
-            return ""  # the page has moved on
+            return None  # the page has moved on
+        body = str(got["body"])
+        return base64.b64decode(body).decode("utf-8", "replace") if got.get("base64Encoded") else body
+
+
+def _head(response: Mapping[str, Any]) -> Answer:
+    headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
+    after_s = retry_after_s(headers.get("retry-after"), time.time())
+    return Answer(response["url"], response["status"], None, after_s, headers.get("x-robots-tag", "").replace("\n", ","))
 
 
 @contextmanager

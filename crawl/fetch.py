@@ -1,15 +1,17 @@
 """A worker with several threads that pull posts from the frontier and fetch them with yt-dlp, one reused YoutubeDL a thread.
 
 One page request a post: what the page says is read first, the recipe's rules are applied to it, and the same answer then leads
-to the media. They are stored by content hash and synced before the frontier is told, so a post that is done has its file.
+to the media. They are stored by content hash and synced before the frontier is told, so a post that is done has its file. The
+files of a local folder take the same way, without a site.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import random
 import shutil
+import socket
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -17,24 +19,32 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-from yt_dlp.utils import YoutubeDLError
+from yt_dlp.utils import DownloadError
 
-from crawl.frontier import LEASE_S
+from crawl import failures
+from crawl.clerk import Clerk
+from crawl.incoming import check_disk, copy_in, take_in
 from crawl.jobs import Job, Report
-from crawl.means import Downloader, Means, Refused, Stopped
+from crawl.means import Means, Refused, Stopped
 from crawl.platforms import Details, candidate_of, refuse_unknown
 from crawl.posts import post_of
 from crawl.work import Work, module
-from svmbench.errors import Blocked, DownloadFailed, Failure, StorageError
-from svmbench.store import RunFolder, disk_errors
+from svmbench.errors import BadInput, Blocked, DownloadFailed, Failure, SvmbenchError
+from svmbench.fleet import WorkerLost
+from svmbench.optout import KEY, REASON
+from svmbench.store import RunFolder
+
+if TYPE_CHECKING:
+    from crawl.downloader import Downloader
 
 THREADS_MAX = 8  # threads of one worker; beyond that one interpreter gains little
 BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; doubled each time, with full jitter
 BACKOFF_MAX_S = 600.0  # ours
+PARK_S = 3600.0  # ours: a post of a host that is given up is left for so long, while there is work on other hosts
 # Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
-FORMAT = "b[vcodec!=none][acodec!=none]/bv*"
+FORMAT = "b[vcodec!=none][acodec!=none][protocol^=http]/bv*[protocol^=http]"
 
 
 @contextmanager
@@ -62,141 +72,192 @@ class Fetcher:
     """Pulls posts until there are none, so many at once."""
 
     def __init__(self, work: Work, threads: int) -> None:
-        self._recipe, self._run, self._secret = work.recipe, RunFolder(work.run), work.secret
+        self._work, self._recipe, self._run = work, work.recipe, RunFolder(work.run)
         self._frontier, self._pacer, self._threads = work.frontier, work.pacer, threads
         self._owner = uuid.uuid4().hex
         self._tmp = self._run.path / "crawl" / "tmp" / self._owner
-        self._stop, self._door, self._own = threading.Event(), threading.Lock(), threading.local()
+        self._closing, self._stop = threading.Event(), threading.Event()
+        self._one_round, self._own = threading.Lock(), threading.local()
         self._means = Means(work, self._stop)
-        if not work.frontier.local and work.access.ca_file:
-            os.environ["SSL_CERT_FILE"] = work.access.ca_file  # this process is the worker's own
 
     def close(self) -> None:
-        """Makes work() return soon."""
-        self._stop.set()
+        """No new post is begun, and one whose page was read is finished; at the second call not even that."""
+        if self._closing.is_set():
+            self._stop.set()
+        self._closing.set()
 
     def work(self) -> None:
-        """Fetches until no post is left, or the host is given up."""
-        done = threading.Event()
-        beat = threading.Thread(target=self._heart, args=(done,), daemon=True)
-        beat.start()
-        try:
-            with ThreadPoolExecutor(self._threads, thread_name_prefix="fetch") as pool:
-                for loop in [pool.submit(self._loop) for _ in range(self._threads)]:
-                    loop.result()
-        finally:
-            done.set()
-            beat.join()
-            shutil.rmtree(self._tmp, ignore_errors=True)
+        """Fetches until no post is left, or the host is given up. BadInput where the run folder cannot be seen from here."""
+        with self._one_round:  # a driver that lost touch with us may ask anew
+            self._find_run_folder()
+            clerk = Clerk(self._frontier, self._owner, self._closing)
+            try:
+                with clerk.at_work(), ThreadPoolExecutor(self._threads, thread_name_prefix="fetch") as pool:
+                    for loop in [pool.submit(self._loop, clerk) for _ in range(self._threads)]:
+                        loop.result()
+            finally:
+                shutil.rmtree(self._tmp, ignore_errors=True)
 
-    def _heart(self, done: threading.Event) -> None:
-        while not done.wait(LEASE_S / 3):
-            self._frontier.ask("renew", self._owner)
+    def _find_run_folder(self) -> None:
+        """The driver has put the key there before it started us."""
+        with contextlib.suppress(OSError):
+            if (self._run.path / KEY).read_bytes() == self._work.secret:
+                return
+        where = f"the worker on {socket.gethostname()} does not see the run folder {self._run.path}"
+        raise BadInput(f"{where}; put it on a disk that all nodes share")
 
-    def _loop(self) -> None:
+    def _loop(self, clerk: Clerk) -> None:
         try:
-            while job := self._next():
-                self._one(job)
+            while job := clerk.next():
+                clerk.report(self._one(job, clerk))
         except BaseException:
-            self._stop.set()  # the other threads end, and work() raises it
+            self._closing.set()  # the other threads end, and work() raises it
+            self._stop.set()
             raise
         finally:
             for downloader in getattr(self._own, "downloaders", {}).values():
                 downloader.close()
+            vars(self._own).clear()
 
-    def _next(self) -> Job | None:
-        """The next lease, None when there will be none. One thread waits at the door, the others behind it."""
-        with self._door:
-            while not self._stop.is_set():
-                lease = self._frontier.ask("lease", self._owner, 1)
-                if lease.jobs or lease.over:
-                    return cast("Job | None", lease.jobs[0] if lease.jobs else None)
-                self._stop.wait(lease.wait_s)
-        return None
-
-    def _one(self, job: Job) -> None:
-        """One try at one post, and its report to the frontier."""
+    def _one(self, job: Job, clerk: Clerk) -> Report:
+        """One try at one post."""
+        platform = module(job.platform)
         try:
-            report = self._try(job, module(job.platform))
+            return self._from_disk(job, platform) if platform.MEDIA == "file" else self._from_site(job, platform)
         except Stopped:
-            report = Report(job=job, outcome="given_back")
-        except Blocked:
-            report = Report(job=job, outcome="given_back")
-            self._stop.set()
+            return Report(job=job, outcome="given_back")
+        except Blocked as wall:
+            return self._left(job, str(wall), clerk)
         except Refused as refusal:
-            report = Report(job=job, outcome="rule", reason=refusal.rule, detail=refusal.detail)
+            return Report(job=job, outcome="rule", reason=refusal.rule, detail=refusal.detail)
         except DownloadFailed as error:
-            report = self._failed(job, module(job.platform), error.failure)
-        self._frontier.ask("report", [report])
+            return self._failed(job, platform, error.failure)
+        except BaseException:
+            clerk.report(Report(job=job, outcome="given_back"))
+            raise
 
-    def _try(self, job: Job, platform: Any) -> Report:
+    # -- the ways to a post
+    def _from_site(self, job: Job, platform: Any) -> Report:
         """The page, the rules, the media."""
         url = job.url or platform.post_url(job.post_id)
-        details, info = self._page(platform, url)
-        self._pacer.ask("passed", platform.HOSTS[0])
-        reason, value = refuse_unknown(candidate_of(details), self._recipe.search)
-        if reason:
-            return Report(job=job, outcome="rule", reason=reason, value=value)
-        sha256 = self._media(platform, info)
-        size = self._run.media_path(sha256).stat().st_size
-        post = post_of(details, site=platform.SITE, url=url, secret=self._secret, sha256=sha256)
-        return Report(job=job, outcome="done", record=asdict(post), sha256=sha256, num_bytes=size)
+        downloader = self._downloader(platform)
+        details, info = self._page(platform, downloader, url)
+        self._passed(downloader.host)
+        if refused := self._refused(job, platform, details):
+            return refused
+        with self._emptied() as folder:
+            path = self._media(platform, downloader, info, folder)
+            sha256, size = take_in(self._run, path)
+        self._passed(downloader.host)
+        return self._done(job, platform, details, url, sha256, size)
 
-    def _page(self, platform: Any, url: str) -> tuple[Details, dict[str, Any]]:
-        """What the post's page says: one request. A page that cannot be read raises DownloadFailed."""
-        with self._failures(platform):
-            info = self._downloader(platform).extract_info(url, download=False, process=False)
-        return platform.details(info), dict(info)
-
-    def _media(self, platform: Any, info: Mapping[str, Any]) -> str:
-        """Downloads the media that the page named and stores them; their sha256."""
-        folder = self._folder()
+    def _from_disk(self, job: Job, platform: Any) -> Report:
+        """The same for a user's file, which is copied."""
+        source = Path(job.url)
         try:
-            with self._failures(platform), disk_errors(folder):
-                done = self._downloader(platform).process_ie_result(dict(info), download=True)
-            path = Path(done["requested_downloads"][0]["filepath"])
-            return self._run.add_media(path, move=True)
-        finally:
-            for left in folder.iterdir():
-                left.unlink(missing_ok=True)
-
-    @contextmanager
-    def _failures(self, platform: Any) -> Iterator[None]:
-        try:
-            yield
-        except (YoutubeDLError, ConnectionError, TimeoutError) as error:
-            if os.strerror(errno.ENOSPC) in str(error):
-                raise StorageError(
-                    f"the disk that holds {self._run.path} is full; free some space and run the same command again"
-                ) from error
+            details = platform.details({"path": job.url, "post_id": job.post_id})
+        except Exception as error:
             raise DownloadFailed(platform.classify(error)) from error
+        if refused := self._refused(job, platform, details):
+            return refused
+        with self._emptied() as folder:
+            path = folder / f"media{source.suffix.lower()}"
+            copy_in(source, path)
+            sha256, size = take_in(self._run, path)
+        return self._done(job, platform, details, job.url, sha256, size)
+
+    def _page(self, platform: Any, downloader: Downloader, url: str) -> tuple[Details, dict[str, Any]]:
+        """What the post's page says: one request. A page that cannot be read raises DownloadFailed."""
+        downloader.stop = self._closing
+        with self._failures(platform, downloader):
+            info = dict(downloader.extract_info(url, download=False, process=False))
+            return platform.details(info), info
+
+    def _media(self, platform: Any, downloader: Downloader, info: Mapping[str, Any], folder: Path) -> Path:
+        """Downloads the media that the page named."""
+        downloader.stop = self._stop
+        with self._failures(platform, downloader, media=True):
+            done = downloader.process_ie_result(dict(info), download=True)
+            return Path(done["requested_downloads"][0]["filepath"])
+
+    # -- what becomes of it
+    def _refused(self, job: Job, platform: Any, details: Details) -> Report | None:
+        """The report on a post that a rule keeps out, before its media are asked for."""
+        post = post_of(details, site=platform.SITE, url="", secret=self._work.secret, sha256=None)
+        if self._work.optout.has(job.id, post.author_hash):
+            return Report(job=job, outcome="rule", reason=REASON)
+        reason, value = refuse_unknown(candidate_of(details), self._recipe.search)
+        return Report(job=job, outcome="rule", reason=reason, value=value) if reason else None
+
+    def _done(self, job: Job, platform: Any, details: Details, url: str, sha256: str, size: int) -> Report:
+        post = post_of(details, site=platform.SITE, url=url, secret=self._work.secret, sha256=sha256)
+        return Report(job=job, outcome="done", record=asdict(post), sha256=sha256, num_bytes=size)
 
     def _failed(self, job: Job, platform: Any, failure: Failure) -> Report:
         """Tells the pacer about a failed try; the report for the frontier."""
-        host = self._downloader(platform).host or platform.HOSTS[0]
-        if failure.retry_after_s is not None:
-            self._pacer.ask("penalise", host, failure.retry_after_s)
-        if failure.wall:
-            self._pacer.ask("walled", host, failure.kind, job.attempts == 0)
-        elif failure.permanent:
-            self._pacer.ask("passed", host)
+        if platform.MEDIA != "file":
+            self._tell_pacer(job, self._downloader(platform).host or platform.HOSTS[0], failure)
         if failure.permanent or job.attempts + 1 >= self._recipe.pace.attempts:
             return Report(job=job, outcome="failure", reason=failure.kind, detail=failure.detail)
         wait_s = backoff_s(job.attempts, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random())
         return Report(job=job, outcome="retry", reason=failure.kind, detail=failure.detail, after_s=wait_s)
 
+    def _left(self, job: Job, wall: str, clerk: Clerk) -> Report:
+        """A post of a host that is given up. Where all posts are on one platform nothing else can be fetched."""
+        if job.platform == self._recipe.search.platform:
+            self._closing.set()
+            return Report(job=job, outcome="given_back")
+        clerk.leave()
+        return Report(job=job, outcome="retry", reason="blocked", detail=wall, after_s=PARK_S)
+
+    def _tell_pacer(self, job: Job, host: str, failure: Failure) -> None:
+        if failure.kind == "throttled" or failure.retry_after_s is not None:
+            self._pacer.ask("throttled", host, failure.retry_after_s)
+        if failure.wall:
+            self._pacer.ask("walled", host, failure.kind, job.attempts == 0)
+        elif failure.permanent:
+            self._passed(host)
+
+    def _passed(self, host: str) -> None:
+        """The host gave a proper answer; nobody waits for the pacer to know it."""
+        with contextlib.suppress(WorkerLost):
+            self._pacer.call("passed", host)
+
+    @contextmanager
+    def _failures(self, platform: Any, downloader: Downloader, media: bool = False) -> Iterator[None]:
+        """Turns whatever a page, yt-dlp or the network does to us into DownloadFailed: it costs one post."""
+        downloader.last_error = None
+        try:
+            yield
+        except (Stopped, Refused, SvmbenchError):
+            raise
+        except Exception as error:
+            check_disk(self._run, error)
+            known: BaseException = error
+            if media and isinstance(error, DownloadError) and failures.cause_of(error) is error and downloader.last_error:
+                known = downloader.last_error  # yt-dlp has kept only its text
+            raise DownloadFailed(failures.common(known, media) or platform.classify(known)) from error
+
+    # -- what belongs to a thread
+    @contextmanager
+    def _emptied(self) -> Iterator[Path]:
+        """This thread's folder for files on their way; it is left empty."""
+        folder = self._folder()
+        try:
+            yield folder
+        finally:
+            for left in folder.iterdir():
+                left.unlink(missing_ok=True)
+
     def _folder(self) -> Path:
-        """This thread's own folder for files on their way."""
-        if not hasattr(self._own, "folder"):
-            self._own.folder = self._tmp / str(threading.get_ident())
-        self._own.folder.mkdir(parents=True, exist_ok=True)
-        return cast(Path, self._own.folder)
+        folder = self._tmp / str(threading.get_ident())
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _downloader(self, platform: Any) -> Downloader:
         """This thread's own, one a platform."""
-        if not hasattr(self._own, "downloaders"):
-            self._own.downloaders = {}
-        if platform.SITE not in self._own.downloaders:
-            made = self._means.downloader(platform.extractors(), self._folder(), format=FORMAT)
-            self._own.downloaders[platform.SITE] = made
-        return cast(Downloader, self._own.downloaders[platform.SITE])
+        mine: dict[str, Downloader] = self._own.__dict__.setdefault("downloaders", {})
+        if platform.SITE not in mine:
+            wanted = getattr(platform, "FORMAT", FORMAT)
+            mine[platform.SITE] = self._means.downloader(platform.extractors(), self._folder(), format=wanted)
+        return mine[platform.SITE]

@@ -8,6 +8,10 @@ from typing import Any, Literal
 
 GOOD = ("end", "quota", "empty")  # outcomes after which a word is not searched again
 
+HIGH_WATER = 5_000  # ours: with so many posts ready to be fetched, a search that costs requests waits
+TRIES = 2  # ours: searches of one word in one crawl that end at a wall
+AT_ONCE = ("captcha", "login_wall")  # walls that open the breaker at once
+
 DONE, RULE, FAILURE, RETRY, GIVEN_BACK = "done", "rule", "failure", "retry", "given_back"
 
 
@@ -16,8 +20,8 @@ class Found:
     """One search result as it enters the frontier.
 
     id: 'SITE:post_id'. platform: name of the module that fetches it. url: where it is, '' for the module's own post_url(post_id).
-    reason is set where a rule of the recipe refuses it without a fetch. record: the whole Post as a mapping, where the search has
-    told everything and there are no media to fetch; the job is then done at once.
+    reason is set where a rule of the recipe refuses it without a fetch, with value and detail for the Drop. record: the whole
+    Post as a mapping, where the search has told everything and there are no media to fetch; the job is then done at once.
     """
 
     id: str
@@ -29,6 +33,7 @@ class Found:
     url: str = ""
     reason: str = ""
     value: float | None = None
+    detail: str = ""
     record: Mapping[str, Any] | None = None
 
 

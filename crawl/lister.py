@@ -1,23 +1,41 @@
 """A worker that searches words without a browser: asks a platform's `pages` and streams what they hold into the frontier.
 
-The cursor of the last answer is saved with its results, so that a search that was cut off goes on there.
+The cursor of the last answer is saved with its results, so that a search that was cut off goes on there. What fails and may go
+well later is tried again from that place, so often without an answer in between as the recipe allows tries at a post.
 """
 
 from __future__ import annotations
 
+import random
 import threading
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
-from crawl.jobs import GOOD, Found, Query
+from crawl.fetch import backoff_s
+from crawl.jobs import HIGH_WATER, Found, Query
 from crawl.means import Means, Refused, Stopped
 from crawl.pacer import PAUSE_INTERVALS
+from crawl.place import Place
 from crawl.platforms import Candidate, Page, refuse, refuse_unknown
 from crawl.posts import post_of
 from crawl.work import Work, module
-from svmbench.errors import Blocked, SvmbenchError
+from svmbench.errors import Blocked, DownloadFailed, Failure, SvmbenchError
+from svmbench.optout import REASON
 
-FINAL = (*GOOD, "robots", "blocked")  # outcomes that a second try at once would not change
-TRIES = 2  # ours: searches of one word in one crawl
+LOOK_S = 0.2  # ours: between two looks for a free word
+ROOM_S = 0.5  # ours: between two looks at how many posts wait to be fetched
+TRIES = 2  # ours: searches of one word in one crawl that end at a wall
+AT_ONCE = ("captcha", "login_wall")  # walls that open the breaker at once
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a search ended. wall: at an obstacle that may be gone after a pause."""
+
+    outcome: str
+    detail: str = ""
+    wall: bool = False
 
 
 class Lister:
@@ -25,72 +43,127 @@ class Lister:
 
     def __init__(self, work: Work) -> None:
         self._recipe, self._frontier, self._pacer, self._platform = work.recipe, work.frontier, work.pacer, work.platform
+        self._optout = work.optout
+        self._host = next(iter(self._platform.HOSTS), "")
         self._stop = threading.Event()
         self._means = Means(work, self._stop)
+        self._given_up = ""  # why the host is not asked any more
 
     def close(self) -> None:
         """Makes work() return soon."""
         self._stop.set()
 
     def work(self) -> None:
-        """Searches until no word is left."""
+        """Searches until no word is left. What only an answer shows to be the user's mistake (a wrong token) is raised."""
         query, over = self._frontier.ask("next_query")
         while not self._stop.is_set() and not (over and query is None):
             if query is None:
-                self._stop.wait(0.2)
+                self._stop.wait(LOOK_S)
             else:
                 self._search_and_note(query)
             query, over = self._frontier.ask("next_query")
 
     def _search_and_note(self, query: Query) -> None:
-        """Searches one word and writes down how it ended."""
-        again_s: float | None = None
+        """Searches one word and writes down how it ended; a search that was stopped is left as it stands."""
         try:
-            outcome, detail = self._search(query)
+            with Place(self._frontier, query, self._stop) as place:
+                ending = _Ending("blocked", self._given_up) if self._given_up else self._search(query.word, place)
         except Stopped:
             return
         except Refused as refusal:
-            outcome, detail = "robots", refusal.detail
+            ending = _Ending(refusal.rule, refusal.detail)
         except Blocked as wall:
-            outcome, detail = "blocked", str(wall)
-        except SvmbenchError:
-            raise
-        except Exception as error:
-            failure = self._platform.classify(error)
-            outcome, detail, again_s = failure.kind, failure.detail, failure.retry_after_s
-        again = outcome not in FINAL and query.attempts + 1 < TRIES
-        pause_s = max(again_s or 0.0, PAUSE_INTERVALS / self._recipe.pace.pages_per_s)
-        self._frontier.ask("end_query", query, outcome, detail, pause_s if again else None)
+            self._given_up = str(wall)
+            ending = _Ending("blocked", self._given_up)
+        again_s = PAUSE_INTERVALS / self._recipe.pace.pages_per_s if ending.wall and query.attempts + 1 < TRIES else None
+        self._frontier.ask("end_query", query, ending.outcome, ending.detail, again_s)
 
-    def _search(self, query: Query) -> tuple[str, str]:
-        """(outcome, detail) of one search."""
-        rank, quota = query.position, self._recipe.search.posts_per_word
-        for page in self._platform.pages(self._means, query.word, query.cursor):
-            found = self._found(page, rank, quota)
-            rank += len(found)
-            if not self._frontier.ask("add", query, found, rank, page.cursor):
-                raise Stopped
-            if page.wall:
-                return page.wall, f"after {rank} posts"
-            if rank >= quota:
-                return "quota", ""
-            if not page.more:
-                return ("end", "") if rank else ("empty", "")
-        return ("stalled", f"after {rank} posts, without an end") if rank else ("empty", "")
+    def _search(self, word: str, place: Place) -> _Ending:
+        """The whole search of one word, with what had to be tried again."""
+        fruitless = 0  # failures in a row
+        while True:
+            try:
+                with closing(self._platform.pages(self._means, word, place.cursor)) as pages:
+                    self._await_room(place)
+                    for page in pages:
+                        if ending := self._take(place, page):
+                            return ending
+                        fruitless = 0
+                        self._await_room(place)
+                return _Ending("stalled", f"after {place.position} posts, without an end") if place.position else _Ending("empty")
+            except Exception as error:
+                failure = self._failure(error)
+                self._tell(failure, first=fruitless == 0)
+                fruitless += 1
+                if failure.permanent or fruitless >= self._recipe.pace.attempts:
+                    return _Ending(failure.kind, failure.detail)
+                place.wait(backoff_s(fruitless - 1, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random()))
 
-    def _found(self, page: Page, rank: int, quota: int) -> list[Found]:
-        taken = page.candidates[: max(0, quota - rank)]
-        return [self._one(candidate, rank + place) for place, candidate in enumerate(taken)]
+    def _failure(self, error: Exception) -> Failure:
+        """Why a request failed; what ends the search, or all of them, is raised as it is."""
+        if isinstance(error, DownloadFailed):
+            return error.failure
+        if isinstance(error, Stopped | Refused | SvmbenchError):
+            raise error
+        return cast(Failure, self._platform.classify(error))
 
-    def _one(self, candidate: Candidate, rank: int) -> Found:
+    def _take(self, place: Place, page: Page) -> _Ending | None:
+        """Saves what an answer holds; how the search ended, if it did."""
+        quota = self._recipe.search.posts_per_word
+        taken = page.candidates[: max(0, quota - place.position)]
+        found = [self._found(candidate, place.position + n) for n, candidate in enumerate(taken)]
+        place.save(found, place.position + len(found), page.cursor)
+        if page.wall:
+            self._pacer.ask("walled", self._host, page.wall, True, page.wall in AT_ONCE)
+            return _Ending(page.wall, f"after {place.position} posts", wall=True)
+        if self._host:
+            self._pacer.ask("passed", self._host)
+        if place.position >= quota:
+            more = page.more or len(taken) < len(page.candidates)
+            return _Ending("quota", f"posts_per_word is {quota}, and there is more" if more else "")
+        if not page.more:
+            return _Ending("end" if place.position else "empty")
+        return None
+
+    def _found(self, candidate: Candidate, rank: int) -> Found:
         platform = module(candidate.platform) if candidate.platform else self._platform
-        reason, value = (refuse_unknown if candidate.details else refuse)(candidate, self._recipe.search)
-        record = None
+        post_key, record = f"{platform.SITE}:{candidate.post_id}", None
+        reason, value = candidate.refused, None
+        if not reason:
+            reason, value = (refuse_unknown if candidate.details else refuse)(candidate, self._recipe.search)
         if candidate.details and not reason:
-            url = candidate.url or platform.post_url(candidate.post_id)
-            record = asdict(post_of(candidate.details, site=platform.SITE, url=url, secret=self._means.secret, sha256=None))
+            record = self._record(candidate, platform)
+        if self._optout.has(post_key, record["author_hash"] if record else None):
+            reason, value, record = REASON, None, None
         return Found(
-            id=f"{platform.SITE}:{candidate.post_id}", platform=candidate.platform or self._recipe.search.platform,
-            post_id=candidate.post_id, url=candidate.url, rank=rank, likes=candidate.likes, likes_exact=candidate.likes_exact,
-            reason=reason, value=value, record=record,
+            id=post_key, platform=candidate.platform or self._recipe.search.platform, post_id=candidate.post_id,
+            url=candidate.url, rank=rank, likes=candidate.likes, likes_exact=candidate.likes_exact, reason=reason,
+            value=value, detail=candidate.detail, record=record,
         )  # fmt: skip
+
+    def _record(self, candidate: Candidate, platform: Any) -> dict[str, Any]:
+        """The whole post, where the search told everything."""
+        assert candidate.details
+        url = candidate.url or platform.post_url(candidate.post_id)
+        return asdict(post_of(candidate.details, site=platform.SITE, url=url, secret=self._means.secret, sha256=None))
+
+    def _tell(self, failure: Failure, *, first: bool) -> None:
+        """Tells the pacer about a request that failed."""
+        if not self._host:
+            return
+        if failure.kind == "throttled" or failure.retry_after_s is not None:
+            self._pacer.ask("throttled", self._host, failure.retry_after_s)
+        if failure.wall:
+            self._pacer.ask("walled", self._host, failure.kind, first, failure.kind in AT_ONCE)
+
+    def _await_room(self, place: Place) -> None:
+        """Back-pressure: a search that costs requests waits while enough posts are ready to be fetched."""
+        while self._host:
+            stats = self._frontier.ask("stats")
+            if stats.stopped:
+                raise Stopped
+            if stats.count("ready") < HIGH_WATER:
+                return
+            if wall := self._pacer.ask("blocked").get(self._host):
+                raise Blocked(f"{self._host} answers with a wall ({wall})")
+            place.wait(ROOM_S)

@@ -1,206 +1,213 @@
 """A worker with one browser: searches words and streams what it finds into the frontier.
 
-The number of likes is read from the data that the page itself fetched; the rounded number on a card stands in only where such
-data never came, and is marked as inexact. A search is over at the explicit end, at the quota or at a wall, and says which.
+A search is over at the explicit end, at the quota or at a wall, and says which. Each listing that the page fetches costs one turn
+of the pacer: the page is scrolled when the turn has come, and what it fetches by itself is charged afterwards.
+
+Going on after a restart. A results page can only be read from its top: the address of its listing request holds an offset, but
+the page's script signs it, and a forged signature is out of the question. So the position of a word (how many results were read)
+is saved in one transaction with the results, and a search that is tried again scrolls from the top and passes over so many
+results: they are neither sent nor counted again, and cost the turns of their listings. A word whose quota was read asks for
+nothing. Where the site shows another order by then, a newcomer among the results passed over is missed, and a post that moved
+down is known by its id. While a worker lives nothing starts anew: refusals and pauses are waited out on the open page.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from contextlib import ExitStack
 
 from selenium.common.exceptions import TimeoutException, WebDriverException
+from urllib3.exceptions import HTTPError
 
-from crawl.browser import Answer, Browser, View, browser
-from crawl.frontier import LEASE_S
-from crawl.jobs import GOOD, Found, Query
+from crawl.browser import Answer, Browser, browser
+from crawl.jobs import AT_ONCE, GOOD, HIGH_WATER, TRIES, Query
+from crawl.means import Refused, Stopped
 from crawl.pacer import PAUSE_INTERVALS, take_turn
-from crawl.platforms import Candidate, refuse
-from crawl.robots import Robots
+from crawl.place import Place
+from crawl.results import WALLS, Results
+from crawl.robots import Robots, unwelcome
+from crawl.selectors import of_page
 from crawl.work import Work
-from svmbench.errors import Blocked
+from svmbench.errors import Blocked, MissingExtra
 
-FINAL = (*GOOD, "robots", "page_changed", "blocked")  # outcomes that a second try at once would not change
-TRIES = 2  # ours: searches of one word in one crawl
-STALL_S = 8.0  # ours: a page that shows nothing new for so long has stopped
+FINAL = (*GOOD, "robots", "x_robots_tag", "page_changed", "blocked")  # outcomes that a second try at once would not change
 LOOK_S = 0.05  # ours: between two looks at the page
+FREE_S = 0.2  # ours: between two looks for a free word
 WORDS_A_BROWSER = 50  # ours: then it is recycled
-
-
-@dataclass
-class _State:
-    """What is known while one word is searched."""
-
-    found: dict[str, Found] = field(default_factory=dict)
-    cards: dict[str, str] = field(default_factory=dict)  # post id -> text of the like count
-    num_cards: int = 0
-    num_answers: int = 0
-    more: bool = True
-    wall: str = ""
-    refused: bool = False  # the search page itself was refused: too many requests
-    hits: dict[str, int] = field(default_factory=dict)
+MEMORY_MAX_BYTES = 800e6  # ours: a browser that holds more after a word is recycled
+ROOM_S = 1.0  # ours: between two looks at how many posts wait to be fetched
+BROKEN = ("browser_lost", "timeout")  # outcomes after which the browser is replaced and the word tried again at once
+TROUBLE = (WebDriverException, HTTPError, ConnectionError)  # what Selenium raises, also where its driver has gone
 
 
 class Searcher:
     """Pulls words from the frontier until there are none."""
 
     def __init__(self, work: Work) -> None:
-        self._recipe, self._access, self._mark = work.recipe, work.access, work.mark
+        self._recipe, self._access, self._mark, self._optout = work.recipe, work.access, work.mark, work.optout
         self._frontier, self._pacer, self._platform = work.frontier, work.pacer, work.platform
         self._host = self._platform.HOSTS[0]
-        self._robots = Robots(work.frontier, work.pacer, work.access, obey=work.obey_robots)
         self._stop = threading.Event()
+        self._obey = work.obey_robots
+        self._robots = Robots(work.frontier, work.pacer, work.access, obey=self._obey, stop=self._stop)
+        self._life = ExitStack()  # of the browser
+        self._browser: Browser | None = None
+        self._num_lives = self._num_words = 0
+        self._looked_at = 0.0  # when it was asked last how many posts wait
 
     def close(self) -> None:
         """Makes work() return soon."""
         self._stop.set()
 
     def work(self) -> None:
-        """Searches until no word is left; a browser that crashes or has grown old is replaced."""
-        query, over = self._frontier.ask("next_query")
-        while not self._stop.is_set() and not (over and query is None):
-            if query is None:
-                self._stop.wait(0.2)
+        """Searches until no word is left; no browser is kept open while there is none to be had."""
+        with self._life:
+            while not self._stop.is_set():
                 query, over = self._frontier.ask("next_query")
-                continue
-            with browser(self._access, self._mark) as running:
-                for _ in range(WORDS_A_BROWSER):
-                    outcome = self._search_and_note(running, query)
-                    query, over = self._frontier.ask("next_query")
-                    if query is None or outcome == "browser_lost":
-                        break
+                if query is not None:
+                    self._search_and_note(query)
+                    continue
+                self._retire()
+                if over:
+                    return
+                self._stop.wait(FREE_S)
 
-    def _search_and_note(self, running: Browser, query: Query) -> str:
-        """Searches one word and writes down how it ended."""
-        state = _State()
-        try:
-            outcome, detail = self._search(running, query, state)
-        except Blocked as wall:
-            outcome, detail = "blocked", str(wall)
-        except TimeoutException:
-            outcome, detail = "timeout", "the page did not load"
-        except WebDriverException as error:
-            outcome, detail = _broken(error)
-        if outcome in ("end", "quota") and not state.found:
-            outcome = "empty"
-        tries = self._recipe.pace.attempts if outcome == "throttled" else TRIES
-        again = outcome not in FINAL and query.attempts + 1 < tries
-        pause_s = PAUSE_INTERVALS / self._recipe.pace.pages_per_s
-        if outcome != "stopped":
-            self._frontier.ask("end_query", query, outcome, detail, pause_s if again else None)
-        return outcome
+    def _running(self) -> Browser:
+        """The browser, a new one if need be."""
+        if self._browser is None:
+            self._browser = self._life.enter_context(browser(self._access, self._mark))
+            self._num_lives += 1
+        return self._browser
 
-    def _search(self, running: Browser, query: Query, state: _State) -> tuple[str, str]:
-        """(outcome, detail) of one search."""
+    def _retire(self) -> None:
+        self._browser, self._num_words = None, 0
+        self._life.close()
+
+    def _search_and_note(self, query: Query) -> None:
+        """Searches one word and writes down how it ended; a search that was stopped is left as it stands."""
         url = self._platform.search_url(query.word)
-        if not self._robots.allows(url):
-            return "robots", f"robots.txt of {self._host} forbids {url}"
-        if not take_turn(self._pacer, self._host, self._stop):
-            return "stopped", ""
-        running.open(url)
-        quiet_since = renewed = time.monotonic()
-        while not self._stop.is_set():
-            found, cards, answers = len(state.found), state.num_cards, state.num_answers
-            pause_s = self._read(state, running.answers(lambda asked: asked == url or self._platform.is_listing(asked)))
-            if len(state.found) > found or time.monotonic() - renewed > LEASE_S / 3:
-                renewed = time.monotonic()
-                if not self._frontier.ask("add", query, list(state.found.values())[found:], len(state.found)):
-                    return "stopped", ""
-            if state.num_answers > answers and state.more and not self._full(state) and not state.wall:
-                take_turn(self._pacer, self._host, self._stop)  # the page fetches the next results when it is scrolled
-            self._note_view(state, running.look(self._platform.SELECTORS, state.num_cards))
-            if len(state.found) > found or state.num_cards > cards or pause_s:
-                quiet_since = time.monotonic() + pause_s
-            if state.wall:  # what the page had fetched before it
-                self._read(state, running.answers(self._platform.is_listing))
-            outcome = self._over(state, time.monotonic() - quiet_since)
-            if outcome:
-                if not state.wall:
-                    self._take_cards(state)
-                self._frontier.ask("add", query, list(state.found.values())[found:], len(state.found))
-                return outcome, _explain(outcome, state)
-            self._stop.wait(LOOK_S)
-        return "stopped", ""
+        selectors = of_page(self._platform.SELECTORS, url)
+        page = Results(self._platform, self._recipe.search, selectors, query.position, self._optout)
+        try:
+            with Place(self._frontier, query, self._stop) as place:
+                outcome, detail = self._try(place, url, page)
+        except Stopped:
+            return
+        if page.judged or outcome in ("page_changed", "stalled"):
+            self._frontier.ask("note_hits", self._platform.SELECTORS["version"], page.hits)
+        if outcome in WALLS:
+            self._pacer.ask("walled", self._host, outcome, query.attempts == 0, outcome in AT_ONCE)
+        tries = self._recipe.pace.attempts if outcome == "throttled" else TRIES
+        again_s: float | None = None
+        if outcome not in FINAL and query.attempts + 1 < tries:
+            again_s = 0.0 if outcome in BROKEN else PAUSE_INTERVALS / self._recipe.pace.pages_per_s
+        self._frontier.ask("end_query", query, outcome, detail, again_s)
+        self._num_words += 1
+        if outcome in BROKEN or self._num_words >= WORDS_A_BROWSER or self._is_large():
+            self._retire()
 
-    def _read(self, state: _State, answers: list[Answer]) -> float:
+    def _is_large(self) -> bool:
+        return self._browser is not None and self._browser.memory_bytes() > MEMORY_MAX_BYTES
+
+    def _try(self, place: Place, url: str, page: Results) -> tuple[str, str]:
+        """(outcome, detail) of one search, whatever goes wrong."""
+        try:
+            return self._search(place, url, page)
+        except Refused as refusal:
+            return refusal.rule, refusal.detail
+        except Blocked as wall:
+            return "blocked", str(wall)
+        except TimeoutException:
+            return "timeout", "the page did not load"
+        except TROUBLE as error:
+            return _broken(error)
+        except MissingExtra as error:
+            if not self._num_lives:
+                raise
+            return "browser_lost", str(error)  # one that started before and now does not
+
+    def _search(self, place: Place, url: str, page: Results) -> tuple[str, str]:
+        if page.full:
+            return "quota", page.explain("quota")
+        if not self._robots.allows(url):
+            raise Refused("robots", f"robots.txt of {self._host} forbids {url}")
+        self._complain_if_blocked()
+        running = self._running()
+        self._turn(place)
+        running.open(url)
+        self._pacer.ask("charge", self._host)  # the page fetches its first results by itself
+        turns, quiet_since = 1, time.monotonic()
+        while True:
+            num_seen = page.num_seen
+            answers = self._answers(running, url)
+            page.note(running.look(page.selectors, page.num_cards, scroll=turns > 0))
+            pause_s = self._read(page, answers)
+            self._send(place, page)
+            if pause_s or page.num_seen > num_seen:
+                quiet_since = time.monotonic() + pause_s
+            quiet_s = time.monotonic() - quiet_since
+            if outcome := page.over(quiet_s, running.asking):
+                self._read(page, self._answers(running, url))  # what the page had fetched before it ended
+                return self._conclude(place, page, page.over(quiet_s, running.asking) or outcome)
+            if fetched := sum(self._platform.is_listing(answer.url) for answer in answers):
+                for _ in range(fetched - turns):
+                    self._pacer.ask("charge", self._host)
+                waiting_since = time.monotonic()
+                self._turn(place)
+                turns, quiet_since = 1, quiet_since + time.monotonic() - waiting_since
+            place.wait(LOOK_S)
+
+    def _conclude(self, place: Place, page: Results, outcome: str) -> tuple[str, str]:
+        if outcome not in WALLS:
+            page.take_cards()
+        self._send(place, page)
+        return outcome, page.explain(outcome)
+
+    def _answers(self, running: Browser, url: str) -> list[Answer]:
+        return running.answers(lambda asked: asked == url or self._platform.is_listing(asked))
+
+    def _complain_if_blocked(self) -> None:
+        for host, wall in self._pacer.ask("blocked").items():
+            raise Blocked(f"{host} answers with a wall ({wall})")
+
+    def _turn(self, place: Place) -> None:
+        """Returns when the page may be asked for more: when fewer posts wait to be fetched, and the pacer says so."""
+        if time.monotonic() - self._looked_at > ROOM_S:
+            while (stats := self._frontier.ask("stats")).count("ready") > HIGH_WATER and not stats.stopped:
+                self._complain_if_blocked()  # also a host of the media: then nobody makes room
+                place.wait(ROOM_S)
+            self._looked_at = time.monotonic()
+        if not take_turn(self._pacer, self._host, self._stop):
+            raise Stopped
+
+    def _read(self, page: Results, answers: list[Answer]) -> float:
         """Takes in what the page fetched; returns how long the server asked to wait."""
         pause_s = 0.0
         for answer in answers:
-            if answer.status in (429, 503):
+            if self._obey and (tag := unwelcome(answer.robots_tag)):
+                raise Refused("x_robots_tag", f"{answer.url} says X-Robots-Tag: {tag}")
+            listing = self._platform.is_listing(answer.url)
+            if answer.status == 429 or answer.status >= 500:
+                self._pacer.ask("throttled", self._host, answer.after_s)
                 pause_s = answer.after_s or PAUSE_INTERVALS / self._recipe.pace.pages_per_s
-                self._pacer.ask("penalise", self._host, pause_s)
-                state.refused = not self._platform.is_listing(answer.url)
-                continue
-            if not self._platform.is_listing(answer.url):
-                continue  # the search page itself
-            page = self._platform.parse(answer.url, answer.body)
-            state.num_answers += 1
-            state.wall = state.wall or page.wall
-            state.more = state.more and page.more
-            for candidate in page.candidates:
-                self._take(state, candidate)
-            if not page.wall:
-                self._pacer.ask("passed", self._host)
+                page.refusals += listing
+            if not listing:
+                page.page_status = answer.status
+            elif answer.status < 500 and answer.status != 429 and answer.body is not None:
+                parsed = self._platform.parse(answer.url, answer.body)
+                page.read(answer.url, parsed)
+                if not parsed.wall:
+                    self._pacer.ask("passed", self._host)
         return pause_s
 
-    def _full(self, state: _State) -> bool:
-        return len(state.found) >= self._recipe.search.posts_per_word
-
-    def _take(self, state: _State, candidate: Candidate) -> None:
-        if candidate.post_id in state.found or self._full(state):
-            return
-        reason, value = refuse(candidate, self._recipe.search)
-        state.found[candidate.post_id] = Found(
-            id=f"{self._platform.SITE}:{candidate.post_id}", platform=self._recipe.search.platform,
-            post_id=candidate.post_id, rank=len(state.found),
-            likes=candidate.likes, likes_exact=candidate.likes_exact, reason=reason, value=value,
-        )  # fmt: skip
-
-    def _note_view(self, state: _State, view: View) -> None:
-        state.num_cards += len(view.cards)
-        for link, likes in view.cards:
-            if post_id := self._platform.canonical(link):
-                state.cards.setdefault(post_id, likes)
-        for selector, number in view.hits.items():
-            state.hits[selector] = max(state.hits.get(selector, 0), number)
-        state.wall = state.wall or (view.walls[0] if view.walls else "")
-        if urlsplit(view.url).path in self._platform.SELECTORS["login_paths"]:
-            state.wall = "login_wall"
-
-    def _over(self, state: _State, quiet_s: float) -> str:
-        """The outcome if the search is over, else ''."""
-        if self._full(state):
-            return "quota"
-        if state.wall:
-            self._pacer.ask("walled", self._host, state.wall, True, state.wall != "soft_block")
-            return state.wall
-        if state.refused:
-            return "throttled"
-        if not state.more:
-            return "end"
-        if quiet_s < STALL_S:
-            return ""
-        seen_list = any(n for selector, n in state.hits.items() if selector.split()[0] in ("card", "list"))
-        return "stalled" if state.num_answers or seen_list else "page_changed"
-
-    def _take_cards(self, state: _State) -> None:
-        """Cards for which no data came, marked as inexact; the post's own page will decide."""
-        for post_id, likes in state.cards.items():
-            self._take(state, Candidate(post_id=post_id, likes=self._platform.parse_count(likes), likes_exact=False))
+    def _send(self, place: Place, page: Results) -> None:
+        """Streams what is new into the frontier, with the position."""
+        found, position = page.fresh()
+        if found:
+            place.save(found, position, place.cursor)
 
 
-def _broken(error: WebDriverException) -> tuple[str, str]:
-    message = " ".join(str(error.msg).split())[:160]
+def _broken(error: Exception) -> tuple[str, str]:
+    message = " ".join(str(getattr(error, "msg", None) or error).split())[:160]
     return ("network" if "net::ERR" in message else "browser_lost"), message
-
-
-def _explain(outcome: str, state: _State) -> str:
-    """What a person needs to know about an outcome that is not a success."""
-    with contextlib.suppress(KeyError):
-        return {"end": "", "quota": ""}[outcome]
-    if outcome == "page_changed":
-        return "; ".join(f"selector {name!r}: {n} hits" for name, n in state.hits.items())
-    return f"after {len(state.found)} posts"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from svmbench import cli_review, cli_tools
-from svmbench.console import Address, AsJson, Fresh, Local, OutRun, RunName, close, guarded
+from svmbench.console import Address, AsJson, Fresh, Local, OutRun, RunName, close, guarded, leave
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,27 +46,59 @@ def demo(
         close(progress, as_json, **demo_job(out, media, posts, Where(local=local), progress, fresh=fresh))
 
 
-@app.command(epilog="Example:  svmbench crawl svm_10k --out runs/svm_10k")
+@app.command(
+    epilog="Example:  svmbench crawl svm_10k --dry-run\n\nsvmbench crawl svm_10k --limit 100\n\n"
+    "svmbench crawl tivm list.csv --out runs/tivm\n\nsvmbench crawl status runs/tivm\n\n"
+    "svmbench crawl retry runs/tivm --reason timeout"
+)
 def crawl(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships with svmbench, or a YAML file.")] = "demo",
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE [SOURCE] | status|failures|retry [RUN]]",
+            help="RECIPE: a recipe that ships with svmbench, or a YAML file; default demo. SOURCE: the list or folder to take "
+            "instead of the recipe's. Or one of three words and a RUN, a folder or its name under runs/, default the newest: "
+            "'status' tells how a crawl stands, also while it works; 'failures' why posts are missing; 'retry' tries them again.",
+            show_default=False,
+        ),
+    ] = None,
     out: OutRun = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="End in order when the run has so many posts.", show_default=False)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be asked, how long and how much; ask nobody, write nothing.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="For failures and retry: the reason of the posts that are meant.", show_default=False)
+    ] = None,
     local: Local = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search a platform for liked short videos and fetch them. Stopped or killed, the same command goes on."""
-    with guarded():
-        from svmbench import jobs
-        from svmbench import recipe as recipes
-        from svmbench.progress import Progress
-        from svmbench.store import RunFolder
+    """Search a platform for liked short videos and fetch them, slowly and politely.
 
-        plan = recipes.load(recipe)
-        jobs.check(plan)
-        run, progress = RunFolder.create(out or jobs.RUNS / plan.name), Progress(quiet=as_json)
-        with jobs.Where(local=local, address=address).fleet() as fleet:
-            jobs.crawl_job(plan, run, fleet, progress, source=recipe)
-        close(progress, as_json, run=run.path)
+    Ctrl-C stops in order: what is in hand is finished and kept.
+
+    Stopped or killed, the same command goes on; once all is done it does nothing.
+
+    Read docs/politeness.md before you crawl a live site.
+    """
+    with guarded():
+        from svmbench import jobs, jobs_crawl
+        from svmbench.progress import Progress
+
+        order = jobs_crawl.crawl_words(
+            words or [], out=out, limit=limit, dry_run=dry_run, reason=reason, local=local, address=address
+        )
+        if dry_run or order.action in ("status", "failures"):
+            jobs_crawl.look(order, out=out, limit=limit, reason=reason, as_json=as_json)
+            return
+        where, progress = jobs.Where(local=local, address=address), Progress(quiet=as_json)
+        run, stopped = jobs_crawl.work(order, where, progress, out=out, limit=limit, reason=reason)
+        close(progress, as_json, **({"stopped": "in order; the same command goes on"} if stopped else {}), run=run.path)
+        if stopped:
+            leave()
 
 
 @app.command(epilog="Example:  svmbench curate --rejudge --recipe stricter.yaml    svmbench curate report runs/svm_10k")

@@ -152,6 +152,7 @@ class Fleet:
         self.startup_s = 0.0
         self._actors: list[Actor] = []
         self._handles: list[Any] = []  # a Ray actor lives as long as somebody holds its handle
+        self._ready: dict[str, Any] = {}  # the first answer of a Ray actor, by name
         self._lock = threading.Lock()
         self._stack = contextlib.ExitStack()
 
@@ -219,8 +220,10 @@ class Fleet:
         cpus: float = 1.0,
         gpus: float = 0.0,
         restarts: bool = False,
+        here: bool = False,
     ) -> Actor:
-        """Starts a worker. restarts=True: it is made anew when its process dies, with the same arguments."""
+        """Starts a worker. restarts=True: it is made anew when its process dies, with the same arguments. here=True: on this
+        machine and on no other of the cluster, for one that owns a file that must not be on a network."""
         actor = Actor(name=f"{name or cls.__name__}-{uuid.uuid4().hex[:8]}", local=self.local)
         self.start_ray()
         with self._lock:
@@ -230,9 +233,29 @@ class Fleet:
             return actor
         import ray
 
-        options = {"num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads, "max_restarts": -1 if restarts else 0}
+        options: dict[str, Any] = {
+            "num_cpus": cpus, "num_gpus": gpus, "max_concurrency": threads, "max_restarts": -1 if restarts else 0,
+        }  # fmt: skip
+        if here:
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+            node = ray.get_runtime_context().get_node_id()
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         self._handles.append(ray.remote(cls).options(name=actor.name, namespace=NAMESPACE, **options).remote(*args))
         return actor
+
+    def unplaced(self, actors: Iterable[Actor]) -> int:
+        """How many of these workers have no place in the cluster yet: nobody has the CPUs for them. Never on threads."""
+        if self.local:
+            return 0
+        import ray
+
+        waiting = 0
+        for actor in actors:
+            if actor.name not in self._ready:
+                self._ready[actor.name] = ray.get_actor(actor.name, namespace=NAMESPACE).__ray_ready__.remote()
+            waiting += not ray.wait([self._ready[actor.name]], timeout=0)[0]
+        return waiting
 
     def stop(self, actor: Actor) -> None:
         """Ends a worker; what it was doing is lost."""

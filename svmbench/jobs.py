@@ -14,7 +14,7 @@ from rich.table import Table
 from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
-from svmbench.provenance import note, recipe_of, settle
+from svmbench.provenance import note, recipe_of, require_same, settle
 from svmbench.recipe import Recipe
 from svmbench.records import V2M, Score
 from svmbench.store import RunFolder
@@ -72,14 +72,22 @@ def remember(run: RunFolder, recipe: str) -> None:
     run.write_settings({"recipe_from": str(path.resolve()) if path.suffix in (".yaml", ".yml") else recipe})
 
 
-def crawl_job(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress, *, source: str | None = None) -> None:
-    """source: the recipe's name or file, noted once the run is known to be of this recipe."""
+def crawl_job(
+    recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress, *, source: str | None = None, limit: int | None = None,
+    retry: str | None = None,
+) -> None:  # fmt: skip
+    """source: the recipe's name or file. It and the recipe are noted once the run is known to be of this recipe. limit, retry:
+    see crawl.run.crawl; KeyboardInterrupt after an orderly stop, as there."""
     with extra("crawl"):
         import crawl.run
-    settle(run, recipe, f"crawl {recipe.name}")
-    if source:
-        remember(run, source)
-    crawl.run.crawl(recipe, run, fleet, progress)
+
+    def agreed() -> None:
+        settle(run, recipe, f"crawl {recipe.name}" + (f" --reason {retry}" if retry else ""))
+        if source:
+            remember(run, source)
+
+    require_same(run, recipe)
+    crawl.run.crawl(recipe, run, fleet, progress, limit=limit, retry=retry, agreed=agreed)
 
 
 def leaderboard_job(runs: list[RunFolder], out: Path) -> Path:

@@ -55,6 +55,11 @@ class Stage:
         if self._bars:
             self._bars.update(self._task, state=text)
 
+    def tell(self, text: str) -> None:
+        """A line that stays, above the bar: what happened once and should be seen, also where the bar has no room."""
+        if self._bars:
+            self._bars.console.print(text, highlight=False, markup=False)
+
     def add(self, *, kept: int = 0, dropped: str | None = None, failed: str | None = None) -> None:
         """Accounts for finished items: `kept` of them, or one dropped for a reason, or one failed of a kind."""
         s = self.summary

@@ -74,14 +74,23 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def require_same(run: RunFolder, recipe: Recipe) -> None:
+    """BadSettings where the run was made with another recipe.
+
+    What an older run's recipe lacks has its default. The section `pace` says how, and not what, and may change; so may the place
+    of search.source, which the crawl knows by its content.
+    """
+    if run.settings().get("recipe") is not None:
+        old, new = recipe_of(run).model_dump(mode="json"), recipe.model_dump(mode="json")
+        if difference := _first_difference(_decides(old), _decides(new)):
+            raise BadSettings(f"{run.path} was made with another recipe ({difference}); choose another folder with --out")
+
+
 def settle(run: RunFolder, recipe: Recipe, command: str) -> None:
-    """Writes the resolved recipe into the run's settings, or checks that the run was made with the same one."""
-    new, old = recipe.model_dump(mode="json"), run.settings().get("recipe")
-    if old is not None and old != new:
-        raise BadSettings(
-            f"{run.path} was made with another recipe ({_first_difference(old, new)}); choose another folder with --out"
-        )
-    run.write_settings({"recipe": new, "svmbench": {"commit": commit(), "versions": versions(), "machine": machine()}})
+    """Writes the resolved recipe into the run's settings, once it is the same as before; notes the command."""
+    require_same(run, recipe)
+    values = {"commit": commit(), "versions": versions(), "machine": machine()}
+    run.write_settings({"recipe": recipe.model_dump(mode="json"), "svmbench": values})
     note(run, command)
 
 
@@ -99,7 +108,15 @@ def recipe_of(run: RunFolder) -> Recipe:
     return parse(values, str(run.path / "settings.json"))
 
 
+def _decides(values: dict[str, Any]) -> dict[str, Any]:
+    """What of a recipe decides the dataset."""
+    search = {key: value for key, value in values["search"].items() if key != "source"}
+    return {key: value for key, value in values.items() if key != "pace"} | {"search": search}
+
+
 def _first_difference(old: Any, new: Any, where: str = "") -> str:
+    if old == new:
+        return ""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):

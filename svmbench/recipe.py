@@ -56,6 +56,12 @@ class Search(Section):
     until: date | None = None
     original_sound: Literal["keep", "drop"] = "keep"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _embedded(cls, values: Any) -> Any:
+        """The platform `replica` is on no other site."""
+        return {"site": "replica"} | values if isinstance(values, dict) and values.get("platform") == "replica" else values
+
 
 class Pace(Section):
     """How fast each host is asked, for the whole cluster together, and how much is stored.

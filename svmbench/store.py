@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -38,6 +39,7 @@ from svmbench.errors import BadInput, StorageError
 
 T = TypeVar("T")
 SETTINGS = "settings.json"
+LOOK_S = 0.1  # ours: far more than a look at a lock takes
 
 
 @contextmanager
@@ -179,15 +181,23 @@ class RunFolder:
             (self.path / "done").mkdir(parents=True, exist_ok=True)
             lock = open(self.path / f".lock-{stage}", "w")  # noqa: SIM115  (held until the with-block ends)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StorageError(
-                    f"another svmbench is running '{stage}' in {self.path}; wait for it or choose another --out"
-                ) from error
+            if not _locked(lock, fcntl.LOCK_EX):
+                time.sleep(LOOK_S)  # somebody may have looked whether the stage is at work
+                if not _locked(lock, fcntl.LOCK_EX):
+                    raise StorageError(
+                        f"another svmbench is running '{stage}' in {self.path}; wait for it or choose another --out"
+                    )
             yield Writer(self, stage)
         finally:
             lock.close()
+
+    def busy(self, stage: str) -> bool:
+        """Whether a process is writing this stage now."""
+        try:
+            with open(self.path / f".lock-{stage}") as lock:
+                return not _locked(lock, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
 
     # -- media
     def media_path(self, sha256: str) -> Path:
@@ -234,10 +244,14 @@ class Writer:
         """Adds rows to several tables at once and marks `ids` as done. Returns the part's name. Empty tables are left out."""
         return self._write(ids, tables, replaces=[])
 
-    def replace(self, ids: Iterable[str], tables: Mapping[str, pa.Table]) -> str:
-        """Puts these rows in the place of everything this stage has committed, in one step: at any moment a reader sees all of
-        the old or all of the new."""
-        return self._write(ids, tables, replaces=[marker["part"] for marker in self.run._all_markers(self.stage)])
+    def replace(self, ids: Iterable[str], tables: Mapping[str, pa.Table], parts: Iterable[str] | None = None) -> str:
+        """Puts these rows in the place of what this stage has committed, in one step: at any moment a reader sees all of the old
+        or all of the new. parts: only these parts give way, with all their tables and ids; None: all of them."""
+        markers = self.run._all_markers(self.stage)
+        old = {marker["part"] for marker in markers} if parts is None else set(parts)
+        while more := _replaced(marker for marker in markers if marker["part"] in old) - old:
+            old |= more  # what gave way before must not come back when its successor is gone
+        return self._write(ids, tables, replaces=[marker["part"] for marker in markers if marker["part"] in old])
 
     def _write(self, ids: Iterable[str], tables: Mapping[str, pa.Table], replaces: list[str]) -> str:
         part = f"{self.stage}-{self._next:06d}"
@@ -264,6 +278,15 @@ class Writer:
     def _remove(self, parts: Iterable[str]) -> None:
         for part in parts:
             (self.run.path / "done" / f"{part}.json").unlink(missing_ok=True)
+
+
+def _locked(handle: Any, kind: int) -> bool:
+    """Takes the lock on an open file, unless another process has it."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _replaced(markers: Iterable[Mapping[str, Any]]) -> set[str]:

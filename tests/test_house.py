@@ -20,6 +20,7 @@ ROOF = {
     "svmbench.cli_tools",
     "svmbench.demo",
     "svmbench.jobs",
+    "svmbench.jobs_crawl",
     "svmbench.jobs_curate",
     "svmbench.__main__",
 }  # may import every room; nobody imports them but each other
@@ -118,7 +119,7 @@ def commands() -> dict[str, typing.Callable[..., object]]:
 # Frozen: an option is a promise. At most eight a command; everything else is in the recipe or the settings.
 OPTIONS = {
     "demo": ["out", "media", "posts", "fresh", "local", "as_json"],
-    "crawl": ["recipe", "out", "local", "address", "as_json"],
+    "crawl": ["words", "out", "limit", "dry_run", "reason", "local", "address", "as_json"],
     "curate": ["words", "out", "rejudge", "recipe", "fresh", "local", "address", "as_json"],
     "crop": ["video", "out", "method", "as_json"],
     "bench-borders": ["out", "half", "videos", "cases", "seed", "only", "local", "as_json"],

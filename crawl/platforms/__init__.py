@@ -3,6 +3,7 @@ and the rules of the recipe that can be judged from them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -46,7 +47,8 @@ class Candidate:
 
     platform: name of the module that fetches it, '' for the one that found it. url: where it is, '' for the module's own
     post_url(post_id). slideshow, original: pictures instead of a video, the uploader's own sound; None where not known.
-    details: everything, where the search tells everything and there are no media to fetch.
+    details: everything, where the search tells everything and there are no media to fetch. refused: why it is no post that
+    could be fetched ('not_an_id'), with a detail for a person; '' for a post.
     """
 
     post_id: str
@@ -58,6 +60,8 @@ class Candidate:
     platform: str = ""
     url: str = ""
     details: Details | None = None
+    refused: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,11 @@ class Fetched(Platform, Protocol):
 
     def details(self, info: Mapping[str, Any]) -> Details:
         """What the extractor's unprocessed info dict says."""
+
+
+def without_names(text: str) -> str:
+    """A caption without the names of users that it mentions, in single spaces."""
+    return " ".join(re.sub(r"(?<!\w)@[\w.]+", "", text).split())
 
 
 def candidate_of(details: Details) -> Candidate:

@@ -1,4 +1,4 @@
-"""TikTok: found by word in a browser, fetched with yt-dlp.
+"""TikTok: found by word or by #hashtag in a browser, fetched with yt-dlp.
 
 Crawling the live site is the operator's own responsibility: read TERMS and the site's robots.txt first; such rules generally
 forbid automated collection. This module never logs in, solves no captcha and forges no signature: at a wall the crawl stops
@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 from yt_dlp.extractor.tiktok import TikTokIE
 
 from crawl.platforms import Candidate, Details, Page
-from svmbench.errors import Failure
+from svmbench.errors import BadSettings, Failure
 from svmbench.recipe import Search
 
 SITE = "tiktok"
@@ -27,9 +27,13 @@ TERMS = "https://www.tiktok.com/legal/terms-of-service"
 SEARCH, MEDIA, PAGE_ITEMS, REPLICA = "browser", "yt_dlp", 12, True
 SELECTORS: Mapping[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text())
 
-_POST = re.compile(r"^https://www\.tiktok\.com/@[\w.-]*/video/(\d+)")
+# Hosts and paths under which a post is linked to; short links (vm.tiktok.com/...) name no post and cannot be read without asking.
+_LINK_HOSTS = ("www.tiktok.com", "tiktok.com", "m.tiktok.com", "www.tiktokv.com", "tiktokv.com")
+_POST = re.compile(r"/(?:@[^/]*/(?:video|photo)|v|embed(?:/v\d)?|player/v\d|(?:h5/)?share/video)/([0-9]{1,20})(?:\.html)?/?")
+_ID = re.compile(r"\d{1,20}", re.ASCII)
 _COUNT = re.compile(r"([\d.,]+)\s*([KMB]?)", re.IGNORECASE)
 _MENTION = re.compile(r"@[\w.]+")
+_NUMBER_MAX = 2**63 - 1  # what the tables hold
 # What yt-dlp says, and what it means: (text, kind, permanent, wall). The codes behind it are in its TikTok extractor.
 _SAYINGS = (
     ("permission to view this post", "private", True, False),
@@ -49,49 +53,76 @@ _SAYINGS = (
 
 
 def check(search: Search) -> None:
-    """Any words will do."""
+    """Any words will do; one that begins with # is a hashtag, and must be one."""
+    for word in search.words:
+        if word.startswith("#") and (len(word) < 2 or any(c.isspace() or c in "#/?" for c in word[1:])):
+            raise BadSettings(f"search.words: {word!r} is not a hashtag; write one word after the #, or leave the # out")
 
 
 def search_url(word: str) -> str:
-    """The search page's Video tab."""
-    return str(SELECTORS["search_url"]).format(word=quote(word))
+    """The search page's Video tab, or the page of a hashtag."""
+    if word.startswith("#"):
+        return str(SELECTORS["pages"]["tag"]["search_url"]).format(word=quote(word[1:], safe=""))
+    return str(SELECTORS["search_url"]).format(word=quote(word, safe=""))
 
 
 def is_listing(url: str) -> bool:
     """Whether the page fetched search results with this request."""
-    return urlsplit(url).path in SELECTORS["listing_paths"]
+    return urlsplit(url).path in (*SELECTORS["listing_paths"], *SELECTORS["pages"]["tag"]["listing_paths"])
 
 
 def parse(url: str, body: str) -> Page:
-    """Candidates from the JSON of a search answer: items in item_list, or in data[].item on the Top tab."""
+    """Candidates from the JSON of a search answer: items in item_list, in data[].item on the Top tab, in itemList on a tag page.
+
+    A 200 without content, or an empty list without the end, is how the site turns crawlers away.
+    """
     try:
         answer = json.loads(body)
     except ValueError:
-        return Page(wall="soft_block")  # a 200 without content is how the site turns crawlers away
+        return Page(wall="soft_block")
     if not isinstance(answer, dict):
         return Page(wall="soft_block")
     if answer.get("type") == "verify":
         return Page(wall="captcha")
-    items = answer.get("item_list")
+    items = answer.get("item_list", answer.get("itemList"))
     if items is None:
-        items = [row.get("item") for row in answer.get("data") or () if isinstance(row, dict)]
-    if answer.get("status_code") not in (0, None) or (not items and "has_more" not in answer):
+        items = [row.get("item") for row in _rows(answer.get("data")) if isinstance(row, dict)]
+    more = answer.get("has_more", answer.get("hasMore"))
+    failed = [code for key in ("status_code", "statusCode") if (code := answer.get(key)) not in (0, None)]
+    if failed or (not items and (more is None or more)):
         return Page(wall="soft_block")
-    found = tuple(_candidate(item) for item in items if isinstance(item, dict) and str(item.get("id", "")).isdigit())
-    return Page(candidates=found, more=bool(answer.get("has_more")))
+    found = (_candidate(item) for item in _rows(items) if isinstance(item, dict) and _ID.fullmatch(str(item.get("id"))))
+    return Page(candidates=tuple(found), more=more is None or bool(more))
 
 
 def _candidate(item: Mapping[str, Any]) -> Candidate:
-    likes = _number((item.get("stats") or {}).get("diggCount"))
-    duration_s = _number((item.get("video") or {}).get("duration")) or None
+    likes = _likes(item)
+    duration_s = _number(_part(item, "video").get("duration")) or None
+    original = _part(item, "music").get("original")
     return Candidate(
         post_id=str(item["id"]),
         likes=likes,
         likes_exact=likes is not None,
         duration_s=None if duration_s is None else float(duration_s),
         slideshow=bool(item.get("imagePost")),
-        original=bool((item.get("music") or {}).get("original")),
+        original=None if original is None else bool(original),
     )
+
+
+def _likes(item: Mapping[str, Any]) -> int | None:
+    """From stats, or from statsV2, which has the same counts as text."""
+    exact = _number(_part(item, "stats").get("diggCount"))
+    return _number(_part(item, "statsV2").get("diggCount")) if exact is None else exact
+
+
+def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping under a key, empty where there is none."""
+    part = item.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _rows(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def parse_count(text: str) -> int | None:
@@ -107,9 +138,13 @@ def parse_count(text: str) -> int | None:
 
 
 def canonical(url: str) -> str | None:
-    """The post's number in a link to it."""
-    match = _POST.match(url)
-    return match[1] if match else None
+    """The post's number in a link to it, whatever follows it; a link to a slideshow (/photo/) too: the post's page will tell."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return None
+    match = _POST.fullmatch(parts.path)
+    return match[1] if match and parts.scheme in ("http", "https") and parts.hostname in _LINK_HOSTS else None
 
 
 def post_url(post_id: str) -> str:
@@ -138,26 +173,55 @@ def extractors() -> list[Any]:
 def details(info: Mapping[str, Any]) -> Details:
     """What the video page says, from the extractor's unprocessed info dict."""
     item = info["svmbench_item"]
-    music, author, stats = item.get("music") or {}, item.get("author") or {}, item.get("stats") or {}
-    created = _number(item.get("createTime"))
-    duration_s = _number((item.get("video") or {}).get("duration"))
+    music, author, stats = _part(item, "music"), _part(item, "author"), _part(item, "stats")
+    duration_s = _number(_part(item, "video").get("duration"))
+    tags = [_text(tag["hashtagName"]) for tag in _extras(item) if tag.get("hashtagName")]
     return Details(
         post_id=str(info["id"]),
-        likes=_number(stats.get("diggCount")),
+        likes=_likes(item),
         duration_s=float(duration_s) if duration_s else None,
         slideshow=bool(item.get("imagePost")),
-        caption=" ".join(_MENTION.sub("", str(item.get("desc") or "")).split()),
-        hashtags=tuple(str(tag["hashtagName"]) for tag in item.get("textExtra") or () if tag.get("hashtagName")),
+        caption=_caption(item),
+        hashtags=tuple(dict.fromkeys(tags)),
         track_id=str(music["id"]) if music.get("id") else None,
-        track_title=music.get("title") or None,
+        track_title=_text(music["title"]) if music.get("title") else None,
         track_original=bool(music.get("original")),
-        posted_at=datetime.fromtimestamp(created, timezone.utc).isoformat() if created else None,
+        posted_at=_time(_number(item.get("createTime"))),
         author_key=author.get("secUid") or author.get("id") or None,
         views=_number(stats.get("playCount")),
         comments=_number(stats.get("commentCount")),
         shares=_number(stats.get("shareCount")),
         saves=_number(stats.get("collectCount")),
     )
+
+
+def _extras(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The marked parts of the caption: hashtags, and mentions of people."""
+    return [extra for extra in _rows(item.get("textExtra")) if isinstance(extra, dict)]
+
+
+def _caption(item: Mapping[str, Any]) -> str:
+    """The caption without mentions: the parts that the item marks as people (a shown name may have spaces), and what looks like
+    one. Places are counted in UTF-16 units, two bytes each.
+    """
+    text = str(item.get("desc") or "").encode("utf-16-le", "surrogatepass")
+    marked = [(_number(e.get("start")), _number(e.get("end"))) for e in _extras(item) if e.get("userUniqueId") or e.get("userId")]
+    for start, end in sorted(((s, e) for s, e in marked if s is not None and s >= 0 and e is not None), reverse=True):
+        if text[2 * start : 2 * start + 2] == "@".encode("utf-16-le"):
+            text = text[: 2 * start] + text[2 * max(start, end) :]
+    return " ".join(_MENTION.sub("", text.decode("utf-16-le", "replace")).split())
+
+
+def _text(value: Any) -> str:
+    """Text that can be stored: half of a character that the site cut in two becomes a mark."""
+    return str(value).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _time(unix_s: int | None) -> str | None:
+    try:
+        return datetime.fromtimestamp(unix_s, timezone.utc).isoformat() if unix_s else None
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def classify(error: BaseException) -> Failure:
@@ -196,6 +260,7 @@ def _is_network(*errors: BaseException) -> bool:
 def _number(value: Any) -> int | None:
     """Counts come as numbers or as strings of digits."""
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if abs(number) <= _NUMBER_MAX else None

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from crawl.files import MEDIA, named_media
 from crawl.replica import catalogue as shelf
 from crawl.replica import invent
 from crawl.replica.catalogue import Listing
@@ -26,11 +27,6 @@ from svmbench.progress import Progress
 from svmbench.recipe import Replica
 from svmbench.store import disk_errors, sync_folder, write_atomically
 
-MEDIA = (
-    "mp4", "m4v", "mov", "webm", "mkv", "avi", "3gp", "ts", "ogv", "ogg", "flv", "mpg", "mpeg", "wmv", "gif",
-    "wav", "mp3", "m4a", "aac", "flac", "opus", "wma",
-)  # fmt: skip
-# What looks like media by its name. A broken file is listed all the same, and fails where a real one would.
 OTHERS_SHOWN = 5  # names of other files in one note; ours
 
 
@@ -116,7 +112,7 @@ def posts_of(source: Path) -> dict[str, str]:
 def _media_files(source: Path) -> list[Path]:
     if not source.is_dir():
         raise BadInput(f"media folder {source} does not exist; name a folder of video or audio files with --media")
-    files = sorted(p for p in source.rglob("*") if _named_media(p) and p.is_file())
+    files = sorted(p for p in source.rglob("*") if named_media(p) and p.is_file())
     if not files:
         raise BadInput(f"media folder {source} has no video or audio files ({', '.join(MEDIA)})")
     return files
@@ -131,13 +127,9 @@ def _invented(name: str) -> tuple[np.random.Generator, int, str]:
 
 def _others(source: Path, taken: list[Path]) -> str:
     """What else lies in the folder and is not listed, for the user to see that nothing was overlooked."""
-    others = sorted(p.name for p in {*source.rglob("*")}.difference(taken) if p.is_symlink() or not p.is_dir() or _named_media(p))
+    others = sorted(p.name for p in {*source.rglob("*")}.difference(taken) if p.is_symlink() or not p.is_dir() or named_media(p))
     shown = ", ".join(ascii(name) for name in others[:OTHERS_SHOWN]) + (", ..." if len(others) > OTHERS_SHOWN else "")
     return f"{len(others)} not listed, being no files with a media name: {shown}" if others else ""
-
-
-def _named_media(path: Path) -> bool:
-    return path.suffix.lower().lstrip(".") in MEDIA and path.name[0] != "."
 
 
 def _probed(fleet: Fleet, files: list[Path]) -> Iterator[tuple[Path, tuple[float, int, int]]]:

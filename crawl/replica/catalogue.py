@@ -21,6 +21,13 @@ FATES = (
     "ok", "private", "private_account", "gone", "blocked", "login_wall", "slideshow", "classified", "no_data",
     "challenge", "flaky_503", "media_403", "truncated_once", "truncated",
 )  # fmt: skip
+# Troubles that a real site has now and then (crawl.replica.odd). The composer deals none of them.
+ODD_FATES = (
+    "challenge_empty", "odd_data", "page_401", "page_403", "page_404", "page_500", "page_huge", "page_stalls", "page_breaks",
+    "page_loops", "page_leads_astray", "page_noindex", "media_404", "media_empty", "media_html", "media_json", "media_stalls",
+    "media_breaks", "media_noindex", "media_astray", "media_429_once", "media_503_once", "media_elsewhere", "media_expired_once",
+    "media_moved",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

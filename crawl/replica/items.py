@@ -26,10 +26,10 @@ def item(listing: Listing, size_bytes: int | None) -> dict[str, Any]:
         "createTime": str(listing.created),
         "author": _author(listing),
         "music": _music(listing),
-        "challenges": [{"id": _digits(tag), "title": tag} for tag in listing.hashtags],
-        "textExtra": [{"hashtagName": tag, "hashtagId": _digits(tag), "type": 1} for tag in listing.hashtags],
-        "stats": _counts(listing),
-        "statsV2": {key: str(count) for key, count in _counts(listing).items()},
+        "challenges": [{"id": tag_id(tag), "title": tag} for tag in listing.hashtags],
+        "textExtra": [{"hashtagName": tag, "hashtagId": tag_id(tag), "type": 1} for tag in listing.hashtags],
+        "stats": counts(listing),
+        "statsV2": {key: str(count) for key, count in counts(listing).items()},
         "isAd": False,
         **_pictures(listing, size_bytes),
     }
@@ -80,7 +80,7 @@ def _music(listing: Listing) -> dict[str, Any]:
     }
 
 
-def _counts(listing: Listing) -> dict[str, int]:
+def counts(listing: Listing) -> dict[str, int]:
     """The likes are the listing's; the other counts follow from them by fixed shares of ours."""
     likes = listing.likes
     return {
@@ -90,6 +90,11 @@ def _counts(listing: Listing) -> dict[str, int]:
         "commentCount": likes // 90,
         "collectCount": likes // 20,
     }
+
+
+def tag_id(tag: str) -> str:
+    """The number of a hashtag, the same however it is written."""
+    return _digits(tag.casefold())
 
 
 def _digits(text: str) -> str:

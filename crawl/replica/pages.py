@@ -12,6 +12,7 @@ import re
 import secrets
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from email.message import Message
 from http.cookies import CookieError, SimpleCookie
@@ -19,15 +20,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from crawl.replica import catalogue
+from crawl.replica import catalogue, odd
 from crawl.replica.catalogue import Listing
 from crawl.replica.documents import CHALLENGE_COOKIE, challenge, document, solved, video_page
-from crawl.replica.items import MEDIA_HOST, MUSIC_HOST, SITE_HOST, item
+from crawl.replica.items import MEDIA_HOST, MUSIC_HOST, SITE_HOST, item, tag_id
 
 STATUS_CODES = {"private": 10216, "private_account": 10222, "gone": 10215, "blocked": 10204}
 BURST = 5  # requests that may come at once under a rate limit; ours
 PAGE_ITEMS_MAX = 30  # posts in one search answer; ours
 ROBOTS = "User-agent: *\nAllow: /search\nAllow: /@\nDisallow: /internal/\nCrawl-delay: 0.02\n"
+TAG_LISTING = "/api/challenge/item_list/"
 SEARCH_PAGE = Path(__file__).with_name("search.html")
 CHAIN_COOKIE = "tt_chain_token"
 MIME = {
@@ -70,7 +72,7 @@ class Request:
 class Answer:
     """kind is what the hit counter calls it. The body is text, or bytes [start, stop) of a file.
 
-    cut: bytes of the file from here on are promised and not sent.
+    cut: bytes of the file from here on are promised and not sent. wait_s: the answer comes so late. hang_up: none comes.
     """
 
     kind: str
@@ -82,6 +84,8 @@ class Answer:
     start: int = 0
     stop: int = 0
     cut: int | None = None
+    wait_s: float = 0.0
+    hang_up: bool = False
 
 
 @dataclass(slots=True)
@@ -113,16 +117,17 @@ class Pages:
         self._listings = {row.post_id: row for row in catalogue.read(folder)}
         self._by_word: dict[str, list[Listing]] = {}
         for row in self._listings.values():
-            for word in {word.casefold() for word in row.words}:
+            for word in {word.casefold() for word in (*row.words, *(f"#{tag}" for tag in row.hashtags))}:
                 self._by_word.setdefault(word, []).append(row)
+        self._tags = {tag_id(word[1:]): word for word in self._by_word if word.startswith("#")}
         self._limit = Limit(requests_per_s) if requests_per_s else None
         self._chain = secrets.token_hex(16)
         self._walls: dict[str, int] = {}
-        self._once: set[str] = set()
+        self._seen: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def set_wall(self, word: str, after: int | None) -> None:
-        """The search for this word meets a captcha after so many posts; None takes the wall away."""
+        """The search for this word or #hashtag meets a captcha after so many posts; None takes the wall away."""
         with self._lock:
             self._walls.pop(word.casefold(), None)
             if after is not None:
@@ -149,6 +154,8 @@ class Pages:
             return Answer(kind=kind, body=SEARCH_PAGE.read_text(), headers=self._set_chain())
         if kind == "search_api":
             return self._search(request)
+        if kind == "tag_api":
+            return self._tag(request)
         if kind == "video_page":
             return self._video(request)
         if kind == "login":
@@ -158,32 +165,44 @@ class Pages:
         return Answer(kind=kind, status=200 if path == "/" else 404, body=document("svmbench embedded platform", ""))
 
     def _search(self, request: Request) -> Answer:
+        """Results for a word, or those under a hashtag, which has other names for the same things."""
         query = request.query
-        word = query.get("keyword", "").casefold()
-        offset, count = _number(query.get("offset"), 0), min(_number(query.get("count"), 12), PAGE_ITEMS_MAX)
+        of_tag = request.path == TAG_LISTING
+        word = self._tags.get(query.get("challengeID", ""), "") if of_tag else query.get("keyword", "").casefold()
+        offset = _number(query.get("cursor" if of_tag else "offset"), 0)
+        count = min(_number(query.get("count"), 12), PAGE_ITEMS_MAX)
         with self._lock:
             after = self._walls.get(word)
         if after is not None and offset >= after:
             return _json({"code": "10000", "type": "verify", "subtype": "slide", "message": "Verify to continue"})
         found = self._by_word.get(word, [])
         shown = found[offset : offset + count]
-        more = offset + len(shown) < len(found)
+        cursor, more = offset + len(shown), offset + len(shown) < len(found)
         rows = [item(row, self._size(row)) for row in shown]
+        if of_tag:
+            return _json({"statusCode": 0, "itemList": rows, "cursor": str(cursor), "hasMore": more})
         search_id = hashlib.sha256(word.encode()).hexdigest()[:20]
-        return _json(
-            {"status_code": 0, "item_list": rows, "cursor": offset + len(shown), "has_more": int(more), "rid": search_id}
-        )
+        return _json({"status_code": 0, "item_list": rows, "cursor": cursor, "has_more": int(more), "rid": search_id})
+
+    def _tag(self, request: Request) -> Answer:
+        """The number of a hashtag, with which its page asks for its posts."""
+        name = request.query.get("challengeName", "").casefold()
+        challenge_info = {"challenge": {"id": tag_id(name), "title": name}}
+        return _json({"statusCode": 0, "challengeInfo": challenge_info}, kind="tag_api")
 
     def _video(self, request: Request) -> Answer:
         post_id = request.path.rsplit("/", 1)[1]
         listing = self._listings.get(post_id)
         fate = listing.fate if listing else "gone"
+        visits = self._visits(f"page {post_id}")
+        if fate in odd.PAGES:
+            return Answer(**{"kind": "video_page", "headers": self._set_chain(), **odd.PAGES[fate](request.path)})
         if fate == "login_wall":
             to = (("Location", f"https://{SITE_HOST}/login?redirect_url={request.path}"),)
             return Answer(kind="video_page", status=302, headers=to)
         if fate == "no_data":
             return Answer(kind="video_page", body=document("Video", "<p>Nothing to show.</p>"))
-        if fate == "flaky_503" and self._first_time(f"page {post_id}"):
+        if fate == "flaky_503" and not visits:
             return Answer(kind="video_page", status=503, body=document("Busy", ""), headers=(("Retry-After", "1"),))
         if fate == "challenge" and not solved(request.cookie(CHALLENGE_COOKIE), post_id):
             return Answer(kind="video_page", body=challenge(post_id))
@@ -192,7 +211,8 @@ class Pages:
         elif fate == "classified":
             detail = {"statusCode": 0, "itemInfo": {"itemStruct": {"id": post_id, "isContentClassified": True}}}
         else:
-            detail = {"statusCode": 0, "itemInfo": {"itemStruct": item(listing, self._size(listing))}}
+            shown = odd.item_of(fate, item(listing, self._size(listing)), visits)
+            detail = {"statusCode": 0, "itemInfo": {"itemStruct": shown}}
         return Answer(kind="video_page", body=video_page(detail), headers=self._set_chain())
 
     def _media(self, request: Request) -> Answer:
@@ -203,11 +223,15 @@ class Pages:
         referred = urlsplit(request.headers.get("Referer", "")).hostname == SITE_HOST
         if not referred or request.cookie(CHAIN_COOKIE) != self._chain or listing.fate == "media_403":
             return Answer(kind="media", status=403)
+        visits = self._visits(f"media {listing.post_id}")
+        different = odd.media(listing.fate, request.path, urlsplit(request.target).query, not visits)
+        if different is not None:
+            return Answer(**{"kind": "media", **different})
         file = self._folder / listing.media
         if not os.access(file, os.R_OK):  # a link to a user's file that has gone
             return Answer(kind="media", status=404)
         size = file.stat().st_size
-        short = listing.fate == "truncated" or (listing.fate == "truncated_once" and self._first_time(f"media {listing.post_id}"))
+        short = listing.fate == "truncated" or (listing.fate == "truncated_once" and not visits)
         span = byte_range(request.headers.get("Range", ""), size)
         mime = MIME.get(file.suffix.lower(), "application/octet-stream")
         start, stop = span if span else (0, size)
@@ -227,11 +251,11 @@ class Pages:
         file = self._folder / listing.media
         return file.stat().st_size if file.is_file() else 0
 
-    def _first_time(self, what: str) -> bool:
+    def _visits(self, what: str) -> int:
+        """How often it was asked for before."""
         with self._lock:
-            new = what not in self._once
-            self._once.add(what)
-            return new
+            self._seen[what] += 1
+            return self._seen[what] - 1
 
     def _set_chain(self) -> tuple[tuple[str, str], ...]:
         return (("Set-Cookie", f"{CHAIN_COOKIE}={self._chain}; Domain=.tiktok.com; Path=/; Secure; HttpOnly"),)
@@ -251,10 +275,12 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def _kind(path: str) -> str:
-    if path == "/search" or path.startswith("/search/"):
+    if path == "/search" or path.startswith(("/search/", "/tag/")):
         return "search_page"
-    if path == "/api/search/item/full/":
+    if path in ("/api/search/item/full/", TAG_LISTING):
         return "search_api"
+    if path == "/api/challenge/detail/":
+        return "tag_api"
     if re.fullmatch(r"/@[\w.-]*/video/\d+", path):
         return "video_page"
     if path == "/login":
@@ -264,7 +290,7 @@ def _kind(path: str) -> str:
 
 def _refusal(kind: str) -> Answer:
     wait = (("Retry-After", "1"),)
-    if kind == "search_api":
+    if kind in ("search_api", "tag_api"):
         return Answer(kind=kind, status=429, body="{}", mime="application/json", headers=wait)
     body = '<h2 data-e2e="search-error-title">Something went wrong</h2><p>Too many requests. Try again later.</p>'
     return Answer(kind=kind, status=429, body=document("Something went wrong", body), headers=wait)
@@ -274,5 +300,5 @@ def _number(text: str | None, default: int) -> int:
     return int(text) if text and text.isdecimal() else default
 
 
-def _json(value: Any) -> Answer:
-    return Answer(kind="search_api", body=json.dumps(value), mime="application/json")
+def _json(value: Any, kind: str = "search_api") -> Answer:
+    return Answer(kind=kind, body=json.dumps(value), mime="application/json")

@@ -29,9 +29,12 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from crawl.replica.control import Control
 from crawl.replica.pages import Answer, Pages, Request
+from crawl.replica.research import Research
+from crawl.replica.youtube import YouTube
 
-SITES = (Pages,)  # each with HOSTS, (catalogue, requests_per_s), answer(request) and set_wall(word, after)
+SITES = (Pages, YouTube, Research)  # each with HOSTS, (catalogue, requests_per_s), answer(request) and set_wall(word, after)
 HOSTS = frozenset(host for site in SITES for host in site.HOSTS)
 CHUNK_BYTES = 256 * 1024
 BODY_BYTES_MAX = 2**20  # ours
@@ -45,21 +48,22 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, sites: Sequence[Any], tls: ssl.SSLContext, latency_s: float) -> None:
+    def __init__(self, port: int, sites: Sequence[Any], tls: ssl.SSLContext, latency_s: float, page_bytes: int) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.sites, self.tls, self.latency_s = sites, tls, latency_s
+        self.sites, self.tls, self.latency_s, self.page_bytes = sites, tls, latency_s, page_bytes
         self.by_host = {host: site for site in sites for host in site.HOSTS}
+        self.orders = Control()
         self._hits: Counter[str] = Counter()
         self._log: list[tuple[float, str, str, int]] = []
         self._lock = threading.Lock()
 
-    def note(self, kind: str, host: str, target: str, status: int) -> None:
-        """One request was answered."""
+    def note(self, kind: str, host: str, target: str, status: int, came_s: float | None = None) -> None:
+        """One request was answered. came_s: when it came (monotonic), where that is not now."""
         with self._lock:
             self._hits[kind] += 1
             if status == 429:
                 self._hits["throttled"] += 1
-            self._log.append((time.monotonic(), host, target, status))
+            self._log.append((time.monotonic() if came_s is None else came_s, host, target, status))
 
     def control(self, target: str) -> Any:
         """What the control channel answers."""
@@ -74,6 +78,8 @@ class Server(ThreadingHTTPServer):
             for site in self.sites:
                 site.set_wall(query["word"], int(query["after"]) if "after" in query else None)
             return True
+        if url.path == "/order":
+            return self.orders.order(query["what"], json.loads(query["values"]))
         return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -145,16 +151,25 @@ class Handler(BaseHTTPRequestHandler):
         self._text(502, f"svmbench's embedded platform does not forward requests; {host} is not one of its hosts\n", "text/plain")
 
     def _platform(self) -> None:
+        came_s = time.monotonic()
         if self.server.latency_s:
             time.sleep(self.server.latency_s)
         request = Request(host=self.tunnel_host, target=self.path, headers=self.headers, method=self.command, body=self.body)
         self.body = b""
-        answer = self.server.by_host[request.host].answer(request)
-        self.server.note(answer.kind, request.host, request.target, answer.status)
-        if answer.file is None:
-            self._text(answer.status, answer.body, answer.mime, answer.headers)
+        answer = self.server.orders.apply(self.server.by_host[request.host].answer(request), request.host)
+        self.server.note(answer.kind, request.host, request.target, answer.status, came_s)
+        time.sleep(answer.wait_s)
+        if answer.hang_up:
+            self.close_connection = True
+        elif answer.file is None:
+            self._text(answer.status, self._filled(answer), answer.mime, answer.headers)
         else:
             self._file(answer, answer.file)
+
+    def _filled(self, answer: Answer) -> str:
+        """The body; that of a post's page with a comment at its end, where it is to be as large as a real one."""
+        lack = self.server.page_bytes - len(answer.body) - len("<!---->")
+        return f"{answer.body}<!--{' ' * lack}-->" if answer.kind == "video_page" and lack > 0 else answer.body
 
     def _text(
         self, status: int, body: str, mime: str = "text/html; charset=utf-8", headers: tuple[tuple[str, str], ...] = ()
@@ -216,7 +231,7 @@ def main() -> None:
     tls, pin = make_tls(folder)
     sites = [site(Path(order["catalogue"]), order["requests_per_s"]) for site in SITES]
     try:
-        server = Server(order["port"], sites, tls, order["latency_s"])
+        server = Server(order["port"], sites, tls, order["latency_s"], order["page_bytes"])
     except (OSError, OverflowError) as error:
         print(json.dumps({"error": getattr(error, "strerror", None) or str(error)}), flush=True)
         return

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class Site:
 
     @property
     def log(self) -> list[tuple[float, str, str, int]]:
-        """(monotonic time in s, host, path with query, status) of every request, oldest first."""
-        return [(at_s, host, target, status) for at_s, host, target, status in self._ask("/log")]
+        """(monotonic time in s at which it came, host, path with query, status) of every request, oldest first."""
+        return sorted((at_s, host, target, status) for at_s, host, target, status in self._ask("/log"))
 
     def raise_wall(self, word: str, after: int = 0) -> None:
         """From now on the search for this word meets a captcha after so many posts."""
@@ -55,6 +55,33 @@ class Site:
     def lift_wall(self, word: str) -> None:
         """No captcha for this word any more."""
         self._ask("/wall?" + urlencode({"word": word}))
+
+    def throttle(
+        self,
+        seconds: float | None,
+        retry_after: str | int | None = 1,
+        *,
+        kinds: Sequence[str] = (),
+        host: str = "",
+        status: int = 429,
+    ) -> None:
+        """For so long (None: until told otherwise, 0: no longer) every request is refused with this status.
+
+        retry_after: the header's text, seconds or an HTTP date; None sends none. kinds: see `hits`; only these. host: only this.
+        """
+        wait = None if retry_after is None else str(retry_after)
+        self._order("throttle", seconds=seconds, retry_after=wait, kinds=list(kinds), host=host, status=status)
+
+    def set_robots(self, text: str | None, status: int = 200, *, location: str | None = None, host: str = "") -> None:
+        """The robots.txt of a host, or of all that have none of their own; None: the site's own again. location: with a 3xx."""
+        self._order("robots", text=text, status=status, location=location, host=host)
+
+    def tag(self, *values: str, kinds: Sequence[str] = ()) -> None:
+        """Answers carry X-Robots-Tag, one header a value; without values none any more. kinds: see `hits`; only these."""
+        self._order("tag", values=values, kinds=list(kinds))
+
+    def _order(self, what: str, **values: Any) -> None:
+        self._ask("/order?" + urlencode({"what": what, "values": json.dumps(values)}))
 
     def _ask(self, target: str) -> Any:
         try:
@@ -67,10 +94,13 @@ class Site:
 
 
 @contextmanager
-def serve(catalogue: Path, *, port: int = 0, requests_per_s: float | None = None, latency_s: float = 0.0) -> Iterator[Site]:
+def serve(
+    catalogue: Path, *, port: int = 0, requests_per_s: float | None = None, latency_s: float = 0.0, page_bytes: int = 0
+) -> Iterator[Site]:
     """Serves a catalogue folder on 127.0.0.1; port 0 takes a free one.
 
     requests_per_s: pages and searches beyond this rate (after a burst of 5) get 429. latency_s: added to every answer.
+    page_bytes: the pages of posts are filled up to so many.
     Raises BadInput if there is no catalogue, SiteError if the port is taken.
     """
     if not (catalogue / "listings.jsonl").is_file():
@@ -82,6 +112,7 @@ def serve(catalogue: Path, *, port: int = 0, requests_per_s: float | None = None
             "port": port,
             "requests_per_s": requests_per_s,
             "latency_s": latency_s,
+            "page_bytes": page_bytes,
         }
         with _process(order, Path(folder)) as ready:
             access = Access(

@@ -7,19 +7,32 @@ Words: 'travel' finds 30 good posts (three pages of results), the first three wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from crawl.access import Access
+from crawl.jobs import GOOD, Stats
 from crawl.replica import catalogue
 from crawl.replica.catalogue import FATES, Listing
 from crawl.replica.site import Site, serve
+from svmbench.fleet import Actor, Fleet
+from svmbench.optout import KEY, OptOut
+from svmbench.recipe import Recipe, parse
+from svmbench.store import RunFolder
 
 HOSTILE = "</script><script>alert('x')</script> \"quoted\" & <!-- 🌊 \\ ' \u2028 end"
 RATE_HZ = 44_100
+SECRET = b"0123456789abcdef0123456789abcdef"
 
 
 def write_clip(path: Path, *, seed: int, seconds: float = 1.0, video: str = "libx264", audio: str = "aac") -> None:
@@ -98,3 +111,152 @@ def site(site_catalogue: Path) -> Iterator[Site]:
 def by_fate(site_catalogue: Path) -> dict[str, Listing]:
     """One listing of each fate."""
     return {row.fate: row for row in reversed(catalogue.read(site_catalogue))}
+
+
+class Searching:
+    """Searches words with one real searcher over the frontier in a folder; each call goes on as a restarted crawl does."""
+
+    MARK = f"test{os.getpid()}"  # tells the browsers of this test run from others on the machine
+
+    def __init__(
+        self, access: Access, folder: Path, *, robots: Any = "obey", optout: OptOut | None = None, **search: Any
+    ) -> None:
+        self.access, self.folder, self.optout = access, folder, optout or OptOut()
+        pace = {"pages_per_s": search.pop("pages_per_s", 80), "attempts": 3}
+        values = {"site": "replica", "likes_min": 10_000, "words": ["x"], **search}
+        self.recipe = parse({"name": "t", "search": values, "pace": pace, "robots": robots}, "t")
+
+    @contextmanager
+    def start(self, words: list[str]) -> Iterator[tuple[Any, Actor, Actor]]:
+        """(searcher that is not at work yet, frontier, pacer)."""
+        from crawl.frontier import Frontier
+        from crawl.pacer import Pacer
+        from crawl.searcher import Searcher
+        from crawl.work import Work
+
+        with Fleet(local=True) as fleet:
+            frontier = fleet.actor(Frontier, str(self.folder / "frontier.sqlite"))
+            frontier.ask("begin", words, GOOD)
+            pacer = fleet.actor(Pacer, self.recipe.pace.pages_per_s)
+            work = Work(
+                recipe=self.recipe, run=str(self.folder), access=self.access, frontier=frontier, pacer=pacer, secret=b"x",
+                mark=self.MARK, optout=self.optout,
+            )  # fmt: skip
+            yield Searcher(work), frontier, pacer
+
+    def __call__(self, *words: str) -> Searching:
+        with self.start(list(words)) as (searcher, frontier, pacer):
+            searcher.work()
+            self.note(frontier.ask("stats"))
+            self.blocked = pacer.ask("blocked")
+        return self
+
+    def note(self, stats: Stats) -> None:
+        """Takes over how the words ended, and the jobs by post id."""
+        self.stats = stats
+        self.outcome = {q.word: q.outcome for q in stats.queries}
+        self.detail = {q.word: q.detail for q in stats.queries}
+        self.found = {q.word: q.found for q in stats.queries}
+        with closing(sqlite3.connect(self.folder / "frontier.sqlite")) as db:
+            db.row_factory = sqlite3.Row
+            rows = db.execute("SELECT * FROM job JOIN sighting USING(key) ORDER BY sighting.rank").fetchall()
+        self.rows = {row["post_id"]: dict(row) for row in rows}
+
+
+@pytest.fixture
+def searching(site: Site, tmp_path: Path) -> Callable[..., Searching]:
+    """Makes a Searching of the site, in a folder of its own."""
+    return lambda folder="one", **options: Searching(site.access, tmp_path / folder, **options)
+
+
+@pytest.fixture
+def odd_site(site_catalogue: Path, tmp_path: Path) -> Iterator[Callable[[type], Site]]:
+    """Serves a class derived from crawl.replica.pages.Pages in this process, over the catalogue."""
+    from crawl.replica.server import Server, make_tls
+
+    servers: list[Server] = []
+
+    def start(pages: type) -> Site:
+        tls, pin = make_tls(tmp_path)
+        servers.append(Server(0, [pages(site_catalogue, None)], tls, 0.0, 0))
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        port = servers[-1].server_address[1]
+        return Site(port, Access(proxy_url=f"http://127.0.0.1:{port}", spki_pin=pin, ca_file=str(tmp_path / "ca.pem")))
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class Fetched:
+    """What one fetcher made of some posts."""
+
+    def __init__(self, run: RunFolder, rows: list[dict[str, Any]], pacer: dict[str, str]) -> None:
+        self.run, self.pacer = run, pacer
+        self.rows = {row["id"].partition(":")[2]: row for row in rows}
+
+    def post(self, post_id: str) -> dict[str, Any]:
+        """The record of a post that was kept."""
+        return dict(json.loads(self.rows[post_id]["record"]))
+
+    def tries(self, post_id: str) -> list[str]:
+        """What the log of attempts says of a post, oldest first."""
+        select = (
+            "SELECT coalesce(nullif(attempt.reason, ''), outcome) FROM attempt JOIN job USING(key) WHERE post_id=? ORDER BY no"
+        )
+        with closing(sqlite3.connect(self.run.path / "crawl" / "frontier.sqlite")) as db:
+            return [row[0] for row in db.execute(select, (post_id,))]
+
+
+def fetch_recipe(pace: dict[str, Any] | None = None, robots: Any = "obey", **search: Any) -> Recipe:
+    """A recipe for the fetcher on the embedded platform."""
+    values = {"site": "replica", "words": ["travel"], "likes_min": 10_000, **search}
+    pace = {"pages_per_s": 80, "media_parallel": 6, "attempts": 3, **(pace or {})}
+    return parse({"name": "t", "search": values, "pace": pace, "robots": robots}, "t")
+
+
+def fetch(
+    site: Site, folder: Path, post_ids: list[str], recipe: Recipe, *, platform: str = "tiktok",
+    urls: dict[str, str] | None = None, optout: OptOut | None = None,
+) -> Fetched:  # fmt: skip
+    """Runs one fetcher over the posts, as if a search had found them with only the card's rounded count."""
+    from crawl.fetch import Fetcher
+    from crawl.frontier import Frontier
+    from crawl.jobs import Found
+    from crawl.pacer import Pacer
+    from crawl.work import Work
+
+    run = RunFolder.create(folder / "run")
+    (run.path / KEY).parent.mkdir(exist_ok=True)
+    (run.path / KEY).write_bytes(SECRET)
+    with Fleet(local=True) as fleet:
+        frontier = fleet.actor(Frontier, str(run.path / "crawl" / "frontier.sqlite"))
+        pacer = fleet.actor(Pacer, recipe.pace.pages_per_s)
+        frontier.ask("begin", ["w"], ("end",))
+        query, _ = frontier.ask("next_query")
+        cards = [
+            Found(id=f"{platform}:{i}", platform=platform, post_id=i, rank=n, likes=10_000, likes_exact=False,
+                  url=(urls or {}).get(i, ""))
+            for n, i in enumerate(post_ids)
+        ]  # fmt: skip
+        frontier.ask("add", query, cards, len(cards))
+        frontier.ask("end_query", query, "end", "", None)
+        work = Work(
+            recipe=recipe, run=str(run.path), access=site.access, frontier=frontier, pacer=pacer, secret=SECRET, mark="test",
+            optout=optout or OptOut(),
+        )  # fmt: skip
+        Fetcher(work, recipe.pace.media_parallel).work()
+        return Fetched(run, frontier.ask("finished", 1000), pacer.ask("state"))
+
+
+@pytest.fixture(scope="session")
+def fetch_posts() -> Callable[..., Fetched]:
+    """fetch(site, folder, post ids, recipe)."""
+    return fetch
+
+
+@pytest.fixture(scope="session")
+def recipe_of() -> Callable[..., Recipe]:
+    """fetch_recipe(pace, robots, **search)."""
+    return fetch_recipe

@@ -26,6 +26,7 @@ from crawl.replica.site import Site
 from crawl.work import Work
 from svmbench.errors import StorageError
 from svmbench.fleet import Fleet
+from svmbench.optout import KEY
 from svmbench.recipe import Recipe, parse
 from svmbench.store import RunFolder, sha256_file
 
@@ -58,6 +59,8 @@ class Fetched:
 def fetch(site: Site, folder: Path, post_ids: list[str], recipe: Recipe) -> Fetched:
     """Runs one fetcher over the posts, as if a search had found them with only the card's rounded count."""
     run = RunFolder.create(folder / "run")
+    (run.path / KEY).parent.mkdir()
+    (run.path / KEY).write_bytes(SECRET)
     with Fleet(local=True) as fleet, trust(site.access.ca_file):
         frontier = fleet.actor(Frontier, str(run.path / "crawl" / "frontier.sqlite"))
         pacer = fleet.actor(Pacer, recipe.pace.pages_per_s)
@@ -94,9 +97,11 @@ def test_each_fate_has_its_own_word(trouble: Any, by_fate: dict[str, Listing]) -
     got = trouble[0]
     said = {fate: got.rows[by_fate[fate].post_id]["reason"] for fate in FATAL}
     assert said == FATAL
-    rows = [got.rows[by_fate[fate].post_id] for fate in FATAL]
-    assert {(row["state"], row["stage"], row["kind"]) for row in rows} == {("dropped", "fetch", "failure")}
-    assert all(row["detail"] and "cookies" not in row["detail"] for row in rows)
+    rows = {fate: got.rows[by_fate[fate].post_id] for fate in FATAL}
+    rule = rows.pop("slideshow")
+    assert (rule["state"], rule["stage"], rule["kind"]) == ("dropped", "fetch", "rule")
+    assert {(row["state"], row["stage"], row["kind"]) for row in rows.values()} == {("dropped", "fetch", "failure")}
+    assert all(row["detail"] and "cookies" not in row["detail"] for row in rows.values())
 
 
 @pytest.mark.parametrize("fate", HEALED)
@@ -191,7 +196,7 @@ def test_an_untrusted_site_is_not_fetched_from(site: Site, site_catalogue: Path,
     )
     stranger = Site(site.port, replace(site.access, ca_file=None))
     got = fetch(stranger, tmp_path, [post_id], no_robots)
-    assert got.rows[post_id]["reason"] == "network"
+    assert got.rows[post_id]["reason"] == "tls"
     assert "certificate" in got.rows[post_id]["detail"].lower()
     assert site.hits["video_page"] == 0
 
