@@ -22,6 +22,7 @@ from crawl.tables import BATCH, Tables
 from crawl.work import Work, module
 from svmbench.errors import Blocked, StorageError
 from svmbench.fleet import Actor, Fleet, WorkerLost, result, wait
+from svmbench.optout import OptOut
 from svmbench.progress import Progress, Stage
 from svmbench.recipe import Recipe
 from svmbench.store import RunFolder
@@ -29,9 +30,10 @@ from svmbench.store import RunFolder
 POLL_S = 0.25  # ours: the driver looks this often
 DRAIN_S = 10.0  # ours: so long the workers may finish what they hold when the crawl is stopped
 LEAVE_S = 2.0  # ours: then so long to leave it
-LOSSES_MAX = 20  # ours: workers that may die in one crawl before it is taken for a defect
+LOSSES_MAX = 60  # ours: so many deaths of workers, and no post finished between them, are a defect
 FREE_BYTES_MIN = 10**9  # ours: with less space on its disk the crawl stops in order, before a write fails
 RATE_S = 120.0  # ours: the rate shown is that of the last two minutes
+RESTART_S = 1.0  # ours: a worker that died has begun to start again by then
 PLACE_S = 30.0  # ours: of a worker that has not started for so long is told
 
 
@@ -50,7 +52,7 @@ class Drive:
         self._losses, self._full, self._told = 0, "", dict[str, str]()
         self._rates: deque[tuple[float, int]] = deque()
 
-    def run(self, access: Access, secret: bytes) -> None:
+    def run(self, access: Access, secret: bytes, optout: OptOut) -> None:
         """Searches and fetches until nothing is left, or something ends it before.
 
         Raises KeyboardInterrupt after an orderly stop that was asked for, StorageError at the quota or a full disk, Blocked where
@@ -70,7 +72,7 @@ class Drive:
         )
         work = Work(
             recipe=self._recipe, run=str(self._run.path), access=access, frontier=self._frontier, pacer=self._pacer,
-            secret=secret, mark=mark,
+            secret=secret, mark=mark, optout=optout,
         )  # fmt: skip
         workers: list[Actor] = []
         with Signals() as self._signals:
@@ -110,7 +112,7 @@ class Drive:
         from crawl.searcher import Searcher
 
         pace = self._recipe.pace
-        num_fetchers = math.ceil(pace.media_parallel / THREADS_MAX) if self._platform.MEDIA != "none" else 0
+        num_fetchers = math.ceil(pace.media_parallel / THREADS_MAX)
         shares = [pace.media_parallel // num_fetchers + (i < pace.media_parallel % num_fetchers) for i in range(num_fetchers)]
         browsing = self._platform.SEARCH == "browser"
         # Ours: two searchers use up a budget of one page a second; a browser takes 500 MB, so four CPUs for each.
@@ -142,6 +144,7 @@ class Drive:
     def _collect(self) -> None:
         """Waits a moment for workers that return; one that died begins again where the frontier says."""
         finished, _ = wait(self._calls, POLL_S)
+        lost = []
         for call in finished:
             worker = self._calls.pop(call)
             try:
@@ -150,12 +153,16 @@ class Drive:
                 self._losses += 1
                 if self._losses > LOSSES_MAX:
                     raise
-                time.sleep(1.0)  # its restart
-                self._calls[worker.call("work")] = worker
+                lost.append(worker)
+        if lost:
+            time.sleep(RESTART_S)
+        self._calls |= {worker.call("work"): worker for worker in lost}
 
     def _say(self, stage: Stage, stats: Stats, workers: list[Actor]) -> None:
         """What goes on, beside the bar; trouble also as a line of its own when it begins."""
         now, finished = time.monotonic(), stats.count("done", "dropped")
+        if self._rates and finished > self._rates[-1][1]:
+            self._losses = 0
         self._rates.append((now, finished))
         while now - self._rates[0][0] > RATE_S:
             self._rates.popleft()

@@ -8,11 +8,11 @@ files of a local folder take the same way, without a site.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -43,23 +43,16 @@ THREADS_MAX = 8  # threads of one worker; beyond that one interpreter gains litt
 BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; doubled each time, with full jitter
 BACKOFF_MAX_S = 600.0  # ours
 PARK_S = 3600.0  # ours: a post of a host that is given up is left for so long, while there is work on other hosts
+PARKED_MAX = 5  # ours: so many posts in a row whose media are on hosts that are given up end the work
+TELL_INTERVALS = 20  # ours: less than the shortest pause of the breaker, so that what a probe meets is told
 # Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
 FORMAT = "b[vcodec!=none][acodec!=none][protocol^=http]/bv*[protocol^=http]"
 
-
-@contextmanager
-def trust(ca_file: str | None) -> Iterator[None]:
-    """Inside, yt-dlp trusts this authority. It is asked for by an environment variable, which is put back at the end."""
-    before = os.environ.get("SSL_CERT_FILE")
-    if ca_file:
-        os.environ["SSL_CERT_FILE"] = ca_file
-    try:
-        yield
-    finally:
-        if ca_file and before is None:
-            os.environ.pop("SSL_CERT_FILE", None)
-        elif ca_file and before is not None:
-            os.environ["SSL_CERT_FILE"] = before
+# What yt-dlp needs of a page's facts to fetch the file; it would work on all the others too.
+NEEDED = (
+    "id", "title", "formats", "url", "ext", "http_headers", "duration", "live_status", "is_live", "webpage_url", "extractor",
+    "extractor_key", "_format_sort_fields",
+)  # fmt: skip
 
 
 def backoff_s(attempts: int, pages_per_s: float, asked_s: float | None, draw: float) -> float:
@@ -77,7 +70,8 @@ class Fetcher:
         self._owner = uuid.uuid4().hex
         self._tmp = self._run.path / "crawl" / "tmp" / self._owner
         self._closing, self._stop = threading.Event(), threading.Event()
-        self._one_round, self._own = threading.Lock(), threading.local()
+        self._one_round, self._own, self._parked = threading.Lock(), threading.local(), 0
+        self._told: dict[str, float] = {}  # when the pacer was told last that a host answers
         self._means = Means(work, self._stop)
 
     def close(self) -> None:
@@ -127,7 +121,7 @@ class Fetcher:
         except Stopped:
             return Report(job=job, outcome="given_back")
         except Blocked as wall:
-            return self._left(job, str(wall), clerk)
+            return self._left(job, platform, str(wall), clerk)
         except Refused as refusal:
             return Report(job=job, outcome="rule", reason=refusal.rule, detail=refusal.detail)
         except DownloadFailed as error:
@@ -149,6 +143,7 @@ class Fetcher:
             path = self._media(platform, downloader, info, folder)
             sha256, size = take_in(self._run, path)
         self._passed(downloader.host)
+        self._parked = 0
         return self._done(job, platform, details, url, sha256, size)
 
     def _from_disk(self, job: Job, platform: Any) -> Report:
@@ -177,7 +172,7 @@ class Fetcher:
         """Downloads the media that the page named."""
         downloader.stop = self._stop
         with self._failures(platform, downloader, media=True):
-            done = downloader.process_ie_result(dict(info), download=True)
+            done = downloader.process_ie_result({key: info[key] for key in NEEDED if key in info}, download=True)
             return Path(done["requested_downloads"][0]["filepath"])
 
     # -- what becomes of it
@@ -202,15 +197,23 @@ class Fetcher:
         wait_s = backoff_s(job.attempts, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random())
         return Report(job=job, outcome="retry", reason=failure.kind, detail=failure.detail, after_s=wait_s)
 
-    def _left(self, job: Job, wall: str, clerk: Clerk) -> Report:
-        """A post of a host that is given up. Where all posts are on one platform nothing else can be fetched."""
-        if job.platform == self._recipe.search.platform:
+    def _left(self, job: Job, platform: Any, wall: str, clerk: Clerk) -> Report:
+        """A post of a host that is given up. Without the host of its pages nothing else of a platform can be fetched; without one
+        host of media perhaps the posts with media elsewhere.
+        """
+        of_pages = self._downloader(platform).host in platform.HOSTS
+        if of_pages and job.platform == self._recipe.search.platform:
             self._closing.set()
             return Report(job=job, outcome="given_back")
+        self._parked += not of_pages
+        if self._parked >= PARKED_MAX:
+            self._closing.set()
         clerk.leave()
         return Report(job=job, outcome="retry", reason="blocked", detail=wall, after_s=PARK_S)
 
     def _tell_pacer(self, job: Job, host: str, failure: Failure) -> None:
+        if not failure.permanent:
+            self._told.pop(host, None)  # the next proper answer is news
         if failure.kind == "throttled" or failure.retry_after_s is not None:
             self._pacer.ask("throttled", host, failure.retry_after_s)
         if failure.wall:
@@ -219,7 +222,11 @@ class Fetcher:
             self._passed(host)
 
     def _passed(self, host: str) -> None:
-        """The host gave a proper answer; nobody waits for the pacer to know it."""
+        """The host gave a proper answer; nobody waits for the pacer to know it, and it need not be told each time."""
+        now = time.monotonic()
+        if now < self._told.get(host, 0.0) + TELL_INTERVALS / self._recipe.pace.pages_per_s:
+            return
+        self._told[host] = now
         with contextlib.suppress(WorkerLost):
             self._pacer.call("passed", host)
 

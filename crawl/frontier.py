@@ -28,7 +28,6 @@ from crawl.jobs import Ended, Found, Lease, Query, Report, Stats
 
 LEASE_S = 10.0  # ours; workers renew every third of it
 WAIT_MAX_S = 3600.0  # ours: a new crawl lets no post wait longer; longer than any back-off
-WORD_LOSSES_MAX = 20  # ours: a word whose lease ran out this often is taken to kill its workers
 POLL_S, POLL_MAX_S = 0.1, 1.0  # ours: a worker without work asks again after so long
 
 
@@ -62,7 +61,7 @@ class Frontier:
             for place, word in enumerate(words):
                 db.execute("INSERT INTO query(word, place, state) VALUES(?,?,'ready') ON CONFLICT DO NOTHING", (word, place))
             db.execute(
-                "UPDATE query SET state='ready', lease_until=NULL, attempts=0, losses=0, not_before=0, outcome='', detail=''"
+                "UPDATE query SET state='ready', lease_until=NULL, attempts=0, not_before=0, outcome='', detail=''"
                 f" WHERE state<>'ended' OR outcome NOT IN ({marks})",
                 tuple(good),
             )
@@ -82,12 +81,7 @@ class Frontier:
             if jobs.standing(db).halted:
                 return None, True
             now = self._file.now()
-            db.execute("UPDATE query SET state='ready', losses=losses+1 WHERE state='leased' AND lease_until<?", (now,))
-            db.execute(
-                "UPDATE query SET state='ended', outcome='worker_lost', detail='its worker died each time'"
-                " WHERE state='ready' AND losses>=?",
-                (WORD_LOSSES_MAX,),
-            )
+            db.execute("UPDATE query SET state='ready' WHERE state='leased' AND lease_until<?", (now,))
             row = db.execute(
                 "SELECT no, word, token+1, attempts, position, cursor FROM query INDEXED BY query_state"
                 " WHERE state='ready' AND not_before<=? ORDER BY place LIMIT 1",

@@ -5,8 +5,8 @@
 -- as at 10 thousand. Each index but job_id holds only the jobs that its question is about.
 CREATE TABLE meta(  -- one row
   one INTEGER PRIMARY KEY CHECK(one=1), settings TEXT, clock REAL NOT NULL DEFAULT 0, done_max INTEGER, bytes_max INTEGER,
-  stopped INTEGER NOT NULL DEFAULT 0, num_found INTEGER NOT NULL DEFAULT 0, num_files INTEGER NOT NULL DEFAULT 0, num_bytes INTEGER NOT NULL DEFAULT 0,
-  hits_version TEXT NOT NULL DEFAULT '') STRICT;
+  stopped INTEGER NOT NULL DEFAULT 0, num_found INTEGER NOT NULL DEFAULT 0, num_files INTEGER NOT NULL DEFAULT 0,
+  num_bytes INTEGER NOT NULL DEFAULT 0, hits_version TEXT NOT NULL DEFAULT '') STRICT;
 INSERT INTO meta(one) VALUES(1);
 CREATE TABLE job(
   key INTEGER PRIMARY KEY, id TEXT NOT NULL, platform TEXT NOT NULL, post_id TEXT NOT NULL, url TEXT NOT NULL,
@@ -36,14 +36,13 @@ CREATE TABLE sighting(
 CREATE TABLE query(
   no INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE, place INTEGER NOT NULL,
   state TEXT NOT NULL CHECK(state IN ('ready','leased','ended')), not_before REAL NOT NULL DEFAULT 0,
-  token INTEGER NOT NULL DEFAULT 0, lease_until REAL, attempts INTEGER NOT NULL DEFAULT 0, losses INTEGER NOT NULL DEFAULT 0,
-  position INTEGER NOT NULL DEFAULT 0,
+  token INTEGER NOT NULL DEFAULT 0, lease_until REAL, attempts INTEGER NOT NULL DEFAULT 0, position INTEGER NOT NULL DEFAULT 0,
   cursor TEXT NOT NULL DEFAULT '', found INTEGER NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '',
   detail TEXT NOT NULL DEFAULT '') STRICT;
 CREATE INDEX query_state ON query(state, place);
 CREATE TABLE blob(  -- a stored file, and the post that first led to it
   sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, first_id TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE attempt(  -- only grows: done, rule, failure, retry, or lost (the lease ran out)
+CREATE TABLE attempt(  -- only grows: done, rule, failure, retry, given_back, or lost (the lease ran out)
   no INTEGER PRIMARY KEY, key INTEGER NOT NULL, token INTEGER NOT NULL, at REAL NOT NULL, outcome TEXT NOT NULL,
   reason TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX attempt_job ON attempt(key, token);

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from crawl.frontier_migrate import FIRST, migrate
 from svmbench.errors import StorageError
 
 SCHEMA = Path(__file__).with_name("frontier.sql")
 VERSION = 2  # of frontier.sql, kept as SQLite's user_version
-CLOCK_STEP_S = (
-    1.0  # ours: the clock is written down once in so long, and ahead by as much, so never behind a time that was stored
-)
+CLOCK_STEP_S = 1.0  # ours: the clock is written down once in so long, ahead by as much: never behind a time that was stored
 SET_BACK_S = 3600.0  # ours: a wall clock this far behind the file's was set; what was fetched before is taken for old
 UNSURE_S = 2.0  # ours: an answer takes milliseconds; one given within so long before the end of the last writer may be lost
 # 16 MiB hold the inner pages of the trees at 10 million jobs (tests/perf/frontier.py) and all pages in use; more would be memory
@@ -22,7 +21,7 @@ UNSURE_S = 2.0  # ours: an answer takes milliseconds; one given within so long b
 # The log is moved into the file each 16 MiB: pages that many leases change are then written once. After a large transaction
 # the log shrinks to 64 MiB. FULL: what was acknowledged survives a power cut.
 SETTINGS = (
-    "journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", "cache_size=-16384", "mmap_size=0", "wal_autocheckpoint=4096",
+    "journal_mode=WAL", "synchronous=FULL", "cache_size=-16384", "mmap_size=0", "wal_autocheckpoint=4096",
     "journal_size_limit=67108864",
 )  # fmt: skip
 
@@ -30,15 +29,6 @@ SETTINGS = (
 def one_line(path: str | Path, error: Exception) -> StorageError:
     """The error for a file that cannot be used."""
     return StorageError(f"{path} cannot be used ({error}); free space or repair it, then run the same command")
-
-
-def halted(done: int, num_bytes: int, limit: int | None, disk_bytes: int | None, stopped: bool) -> str:
-    """Why no work is given out: 'limit', 'disk', 'stopped', or '' where it is."""
-    if limit is not None and done >= limit:
-        return "limit"
-    if disk_bytes is not None and num_bytes >= disk_bytes:
-        return "disk"
-    return "stopped" if stopped else ""
 
 
 class File:
@@ -61,6 +51,7 @@ class File:
             raise
 
     def _open(self, wall: float) -> None:
+        self._check()
         for setting in SETTINGS:
             self.db.execute(f"PRAGMA {setting}")
         self.db.execute("BEGIN IMMEDIATE")
@@ -72,22 +63,35 @@ class File:
                 self.db.execute("UPDATE robots SET at=0")
             # Whoever asked for these may not have heard; nobody's heart-beat renews them. They are reported, or run out.
             self.db.execute(
-                "UPDATE job SET owner='' WHERE owner IS NOT NULL AND leased_at>?", (stored - CLOCK_STEP_S - UNSURE_S,)
+                "UPDATE job INDEXED BY job_owner SET owner='' WHERE owner IS NOT NULL AND leased_at>?",
+                (stored - CLOCK_STEP_S - UNSURE_S,),
             )
             self.db.execute("COMMIT")
         finally:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
 
-    def _make(self) -> None:
-        """The tables, in a new file."""
+    def _check(self) -> tuple[int, bool]:
+        """(version, whether there are tables at all); StorageError for a file that is no frontier's."""
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
+        tables = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        if version > VERSION:
+            raise StorageError(f"{self._path} was written by a newer svmbench; use that one, or choose another --out")
+        if version != VERSION and tables and FIRST - tables:
+            raise StorageError(f"{self._path} was written by another program; move it away, or choose another --out")
+        return version, bool(tables)
+
+    def _make(self) -> None:
+        """The tables, in a new file; those of an older svmbench are brought up to date."""
+        version, old = self._check()
         if version == VERSION:
             return
-        if version or self.db.execute("SELECT EXISTS(SELECT 1 FROM sqlite_master)").fetchone()[0]:
-            raise StorageError(f"{self._path} was written by another version of svmbench; choose another --out")
-        for statement in statements(SCHEMA.read_text()):
-            self.db.execute(statement)
+        schema = statements(SCHEMA.read_text())
+        if old:
+            migrate(self.db, schema)
+        else:
+            for statement in schema:
+                self.db.execute(statement)
         self.db.execute(f"PRAGMA user_version={VERSION}")
 
     def now(self) -> float:

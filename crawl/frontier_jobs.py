@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from crawl.frontier_file import halted
 from crawl.jobs import DONE, GIVEN_BACK, RETRY, Found, Job, Report
 
 BAND = 2**36  # jobs that fit into one rank: see frontier.sql
@@ -45,6 +44,15 @@ class Standing:
     halted: str
     room: float
     num_open: int
+
+
+def halted(done: int, num_bytes: int, limit: int | None, disk_bytes: int | None, stopped: bool) -> str:
+    """Why no work is given out: 'limit', 'disk', 'stopped', or '' where it is."""
+    if limit is not None and done >= limit:
+        return "limit"
+    if disk_bytes is not None and num_bytes >= disk_bytes:
+        return "disk"
+    return "stopped" if stopped else ""
 
 
 def standing(db: sqlite3.Connection) -> Standing:

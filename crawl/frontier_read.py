@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from crawl.frontier_file import VERSION, halted
+from crawl.frontier_file import VERSION
+from crawl.frontier_jobs import halted
 from svmbench.errors import BadInput, StorageError
 
 T = TypeVar("T")

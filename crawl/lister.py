@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 from crawl.fetch import backoff_s
-from crawl.jobs import HIGH_WATER, Found, Query
+from crawl.jobs import AT_ONCE, HIGH_WATER, TRIES, Found, Query
 from crawl.means import Means, Refused, Stopped
 from crawl.pacer import PAUSE_INTERVALS
 from crawl.place import Place
@@ -21,12 +22,11 @@ from crawl.platforms import Candidate, Page, refuse, refuse_unknown
 from crawl.posts import post_of
 from crawl.work import Work, module
 from svmbench.errors import Blocked, DownloadFailed, Failure, SvmbenchError
+from svmbench.fleet import WorkerLost
 from svmbench.optout import REASON
 
 LOOK_S = 0.2  # ours: between two looks for a free word
 ROOM_S = 0.5  # ours: between two looks at how many posts wait to be fetched
-TRIES = 2  # ours: searches of one word in one crawl that end at a wall
-AT_ONCE = ("captcha", "login_wall")  # walls that open the breaker at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +82,33 @@ class Lister:
         """The whole search of one word, with what had to be tried again."""
         fruitless = 0  # failures in a row
         while True:
-            try:
-                with closing(self._platform.pages(self._means, word, place.cursor)) as pages:
+            with closing(self._platform.pages(self._means, word, place.cursor)) as pages:
+                while True:
                     self._await_room(place)
-                    for page in pages:
-                        if ending := self._take(place, page):
-                            return ending
-                        fruitless = 0
-                        self._await_room(place)
+                    page, failure = self._next(pages)
+                    if page is None:
+                        break
+                    if ending := self._take(place, page):
+                        return ending
+                    fruitless = 0
+            if failure is None:
                 return _Ending("stalled", f"after {place.position} posts, without an end") if place.position else _Ending("empty")
-            except Exception as error:
-                failure = self._failure(error)
-                self._tell(failure, first=fruitless == 0)
-                fruitless += 1
-                if failure.permanent or fruitless >= self._recipe.pace.attempts:
-                    return _Ending(failure.kind, failure.detail)
-                place.wait(backoff_s(fruitless - 1, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random()))
+            self._tell(failure, first=fruitless == 0)
+            fruitless += 1
+            if failure.permanent or fruitless >= self._recipe.pace.attempts:
+                return _Ending(failure.kind, failure.detail)
+            place.wait(backoff_s(fruitless - 1, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random()))
 
-    def _failure(self, error: Exception) -> Failure:
-        """Why a request failed; what ends the search, or all of them, is raised as it is."""
-        if isinstance(error, DownloadFailed):
-            return error.failure
-        if isinstance(error, Stopped | Refused | SvmbenchError):
-            raise error
-        return cast(Failure, self._platform.classify(error))
+    def _next(self, pages: Iterator[Page]) -> tuple[Page | None, Failure | None]:
+        """The next answer, or why there is none: a failure, or neither where the platform has no more to say."""
+        try:
+            return next(pages, None), None
+        except DownloadFailed as error:
+            return None, error.failure
+        except (Stopped, Refused, SvmbenchError, WorkerLost):
+            raise
+        except Exception as error:
+            return None, self._platform.classify(error)
 
     def _take(self, place: Place, page: Page) -> _Ending | None:
         """Saves what an answer holds; how the search ended, if it did."""

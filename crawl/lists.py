@@ -44,8 +44,6 @@ def table(source: str, is_header: Callable[[Sequence[str]], bool]) -> Table:
         return _text(path, is_header)
     except OSError as error:
         raise BadInput(f"{source} cannot be read ({error.strerror}); name a list: {KINDS}") from error
-    except pa.ArrowException as error:
-        raise BadInput(f"{source} is not a whole Parquet file ({' '.join(str(error).split())[:80]})") from error
 
 
 def files(path: Path) -> list[Path]:
@@ -115,9 +113,13 @@ class _Numbered:
 
 # -- Parquet
 def _parquet(parts: list[Path]) -> Table:
-    schema = pq.read_schema(parts[0])
+    try:
+        schema = pq.read_schema(parts[0])
+        num_rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    except pa.ArrowException as error:
+        raise _damaged(parts[0], error) from error
     columns = tuple(field.name for field in schema if _is_plain(field.type))
-    if not sum(pq.read_metadata(part).num_rows for part in parts):
+    if not num_rows:
         raise BadInput(f"{parts[0]} has no rows; a list has an id or a link in each row")
 
     def rows(after: int, wanted: Sequence[str]) -> Iterator[Row]:
@@ -127,13 +129,24 @@ def _parquet(parts: list[Path]) -> Table:
                 if place + file.metadata.num_rows <= after:
                     place += file.metadata.num_rows
                     continue
-                for batch in file.iter_batches(BATCH_ROWS, columns=list(wanted)):
+                for batch in _whole(part, file.iter_batches(BATCH_ROWS, columns=list(wanted))):
                     for row in zip(*(batch.column(name).to_pylist() for name in wanted), strict=True):
                         place += 1
                         if place > after:
                             yield place, tuple("" if cell is None else str(cell).strip() for cell in row)
 
     return Table(columns, rows)
+
+
+def _whole(part: Path, batches: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from batches
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(part, error) from error
+
+
+def _damaged(part: Path, error: Exception) -> BadInput:
+    return BadInput(f"{part} is not a whole Parquet file ({' '.join(str(error).split())[:80]}); fetch it anew")
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -82,6 +82,7 @@ def plan(recipe: Recipe, run: RunFolder, limit: int | None = None) -> Plan:
     words = _words(recipe, members, before)
     pages = sum(w.search_requests + w.page_requests for w in words)
     media = min(sum(w.media_requests for w in words), limit if limit is not None else math.inf)
+    clips = min(sum(w.posts for w in words), limit if limit is not None else math.inf)
     pace = recipe.pace
     # All pages come from one host, asked at intervals that JITTER lengthens; media come from others, in parallel.
     paced_s = (1 + sum(JITTER) / 2) * max(pages, media) / pace.pages_per_s
@@ -100,7 +101,7 @@ def plan(recipe: Recipe, run: RunFolder, limit: int | None = None) -> Plan:
         pages_per_s=pace.pages_per_s,
         media_parallel=pace.media_parallel,
         seconds=max(paced_s, media * CLIP_S / pace.media_parallel) if pages else 0.0,
-        disk_gb=min(media * CLIP_MB / 1000, pace.disk_gb or math.inf),
+        disk_gb=min(clips * CLIP_MB / 1000, pace.disk_gb or math.inf) if modules[0].MEDIA != "none" else 0.0,
         quota_gb=pace.disk_gb,
         clip_mb=CLIP_MB,
         limit=limit,
@@ -119,7 +120,7 @@ def _words(recipe: Recipe, members: Counter[str], before: Status | None) -> tupl
     """What is still to be done for each word, and for posts that were found before."""
     search, platform = recipe.search, module(recipe.search.platform)
     states = {w.word: w for w in before.words} if before else {}
-    fetches = any(module(name).MEDIA == "yt_dlp" for name in members)
+    pages = max((getattr(module(name), "POST_REQUESTS", 1) for name in members if module(name).MEDIA == "yt_dlp"), default=0)
     plans = []
     for word in search.words:
         was = states.get(word)
@@ -128,14 +129,14 @@ def _words(recipe: Recipe, members: Counter[str], before: Status | None) -> tupl
             posts = 0
         opening = posts > 0 and platform.SEARCH == "browser"
         requests = math.ceil(posts / platform.PAGE_ITEMS) + opening if platform.HOSTS else 0
-        fetched = posts if fetches else 0
+        media = posts if pages else 0
         state = f"{was.outcome or was.state}, {was.position:,} read" if was else ""
-        plans.append(WordPlan(word=word, posts=posts, search_requests=requests, page_requests=fetched,
-                              media_requests=fetched, state=state))  # fmt: skip
+        plans.append(WordPlan(word=word, posts=posts, search_requests=requests, page_requests=posts * pages,
+                              media_requests=media, state=state))  # fmt: skip
     if before and (left := before.ready + before.leased):
-        fetched = left if fetches else 0
-        plans.append(WordPlan(word="(found before)", posts=left, search_requests=0, page_requests=fetched,
-                              media_requests=fetched, state="to be fetched"))  # fmt: skip
+        media = left if pages else 0
+        plans.append(WordPlan(word="(found before)", posts=left, search_requests=0, page_requests=left * pages,
+                              media_requests=media, state="to be fetched"))  # fmt: skip
     return tuple(plans)
 
 

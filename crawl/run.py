@@ -22,11 +22,12 @@ from crawl.access import Access
 from crawl.account import account, complain
 from crawl.drive import Drive, at_a_limit, frontier_path
 from crawl.frontier_read import shared_words
-from crawl.jobs import GOOD
+from crawl.jobs import GOOD, Stats
 from crawl.tables import STAGE, Tables
-from svmbench import plugins
+from svmbench import optout, plugins
 from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
+from svmbench.optout import OptOut
 from svmbench.progress import Progress
 from svmbench.recipe import Recipe, Replica, Search
 from svmbench.store import RunFolder, write_atomically
@@ -92,16 +93,17 @@ def crawl(
     """
     check(recipe)
     with run.writing(STAGE) as writer:
-        tables = Tables(run, writer)
-        if not _prepare(recipe, run, tables, progress, limit=limit, retry=retry, agreed=agreed):
+        tables, secret = Tables(run, writer), _secret(run)
+        opted = optout.read(recipe, run)
+        if not _prepare(recipe, run, tables, opted, progress, limit=limit, retry=retry, agreed=agreed):
             return
         with ExitStack() as stack:
             access = access or stack.enter_context(_access(recipe, fleet, progress))
-            Drive(recipe, run, tables, fleet, progress).run(access, _secret(run))
+            Drive(recipe, run, tables, fleet, progress).run(access, secret, opted)
 
 
 def _prepare(
-    recipe: Recipe, run: RunFolder, tables: Tables, progress: Progress, *, limit: int | None, retry: str | None,
+    recipe: Recipe, run: RunFolder, tables: Tables, opted: OptOut, progress: Progress, *, limit: int | None, retry: str | None,
     agreed: Callable[[], object],
 ) -> bool:  # fmt: skip
     """Readies the frontier, which nobody else has open. False where nothing is to be done; that is then accounted for."""
@@ -119,10 +121,12 @@ def _prepare(
         if retry:
             tables.take_over(ask, 1)
             tables.retry(retry, frontier.retry_dropped)
-        quota = recipe.pace.disk_gb
-        frontier.begin(recipe.search.words, GOOD, limit, round(quota * 1e9) if quota else None)
+        if not _finished(frontier.stats(), recipe):
+            quota = recipe.pace.disk_gb
+            frontier.begin(recipe.search.words, GOOD, limit, round(quota * 1e9) if quota else None)
+            frontier.refuse_ids(sorted(opted.posts), optout.REASON)
         stats = frontier.stats()
-        if not stats.stopped and (stats.searching or stats.count("ready", "leased")):
+        if not _finished(stats, recipe) and stats.stopped not in ("limit", "disk"):
             return True
         tables.take_over(ask, 1)
         tables.complete_words(lambda: shared_words(frontier_path(run)))
@@ -136,9 +140,15 @@ def _prepare(
         frontier.close()
 
 
+def _finished(stats: Stats, recipe: Recipe) -> bool:
+    """Whether all words were read and all posts looked at. Then not even a new start is noted."""
+    read = {q.word for q in stats.queries if q.state == "ended" and q.outcome in GOOD}
+    return read.issuperset(recipe.search.words) and not stats.count("ready", "leased")
+
+
 def _agree(recipe: Recipe, run: RunFolder, frontier: Frontier) -> None:
     """All of one run folder is crawled with the same settings; BadSettings names the first that differs."""
-    mine = _search_settings(recipe)
+    mine = search_settings(recipe)
     noted = _with_defaults(json.loads(frontier.claim(json.dumps(mine))))
     for key in sorted({*mine, *noted}):
         if mine.get(key) != noted.get(key):
@@ -147,7 +157,7 @@ def _agree(recipe: Recipe, run: RunFolder, frontier: Frontier) -> None:
             )
 
 
-def _search_settings(recipe: Recipe) -> dict[str, Any]:
+def search_settings(recipe: Recipe) -> dict[str, Any]:
     """What decides which posts are found and taken. A platform may say what stands for a setting: for a path, what is there."""
     found = {f"search.{k}": v for k, v in recipe.search.model_dump(mode="json").items()}
     if embedded(recipe):
@@ -184,7 +194,7 @@ def _access(recipe: Recipe, fleet: Fleet, progress: Progress) -> Iterator[Access
 
 def _secret(run: RunFolder) -> bytes:
     """The key of the author hashes: 32 random bytes, made once, readable by the owner alone."""
-    path = run.path / "crawl" / "author.key"
+    path = run.path / optout.KEY
 
     def write(temporary: Path) -> None:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:

@@ -28,6 +28,7 @@ from svmbench.errors import BadInput, MissingExtra
 NAMESPACE = "svmbench"
 _END = object()
 _LOCAL: dict[str, tuple[Any, ThreadPoolExecutor]] = {}  # local actors by name
+_HANDLES: dict[str, Any] = {}  # Ray's handles by name: making one costs as much as a call
 
 
 class WorkerLost(Exception):
@@ -48,13 +49,16 @@ class Actor:
             return pool.submit(getattr(target, method), *args)
         import ray
 
-        try:
-            return getattr(ray.get_actor(self.name, namespace=NAMESPACE), method).remote(*args)
-        except ValueError as error:
-            raise WorkerLost(f"{self.name} has ended") from error
+        if self.name not in _HANDLES:
+            try:
+                _HANDLES[self.name] = ray.get_actor(self.name, namespace=NAMESPACE)
+            except ValueError as error:
+                raise WorkerLost(f"{self.name} has ended") from error
+        return getattr(_HANDLES[self.name], method).remote(*args)
 
-    def ask(self, method: str, *args: Any, patience_s: float = 30.0) -> Any:
-        """Calls and waits. For methods that may safely run twice: while the actor is restarting the call is sent again."""
+    def ask(self, method: str, *args: Any, patience_s: float = 180.0) -> Any:
+        """Calls and waits. For methods that may safely run twice: while the actor is restarting the call is sent again. On a
+        busy machine Ray needs the better part of a minute for that."""
         if self.local:
             return self.call(method, *args).result()
         until = time.monotonic() + patience_s
@@ -269,6 +273,7 @@ class Fleet:
             return
         import ray
 
+        _HANDLES.pop(actor.name, None)
         with contextlib.suppress(ValueError):  # it has ended already
             ray.kill(ray.get_actor(actor.name, namespace=NAMESPACE))
 

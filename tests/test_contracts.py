@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from types import ModuleType
 
 import pytest
 
 from curation.clip_job import ask
 from svmbench import plugins
-from svmbench.errors import UnknownName
+from svmbench.errors import Failure, UnknownName
 from svmbench.media import Needs
 from svmbench.records import Verdict
 from svmbench.settings import build
@@ -45,11 +46,50 @@ def test_a_kind_has_members_with_docstrings_and_knows_the_nearest_name(folder: s
         plugins.load(folder, "os")
 
 
+POST_IDS = {"tiktok": "7400000000000000000", "replica": "7400000000000000000", "youtube": "dQw4w9WgXcQ"}
+
+
 def test_platforms() -> None:
     for module in every("crawl.platforms"):
-        assert module.HOSTS, module.__name__
-        assert module.TERMS.startswith("https://"), module.__name__
-        assert callable(module.classify)
+        name = module.__name__
+        assert re.fullmatch("[a-z][a-z0-9_]*", module.SITE), name
+        assert isinstance(module.HOSTS, tuple), name
+        assert isinstance(module.REPLICA, bool), name
+        live = bool(module.HOSTS) and name != "crawl.platforms.replica"
+        assert module.TERMS.startswith("https://") if live else module.TERMS == "", name
+        assert (module.SEARCH, module.MEDIA) in (("browser", "yt_dlp"), *(("pages", m) for m in ("yt_dlp", "file", "none"))), name
+        assert module.PAGE_ITEMS > 0, name
+        for function in ("check", "canonical", "post_url", "classify"):
+            assert callable(getattr(module, function)), name
+        assert module.canonical("https://example.org/video/1") is None, name
+        _platform_of_its_kind(module)
+        failure = module.classify(ConnectionResetError("cut off"))
+        assert isinstance(failure, Failure), name
+        assert re.fullmatch("[a-z0-9_]+", failure.kind), name
+
+
+def _platform_of_its_kind(module: ModuleType) -> None:
+    """What a module must have besides, by what it says of itself."""
+    name = module.__name__
+    if module.SEARCH == "browser":
+        assert module.SELECTORS["version"], name
+        for function in ("search_url", "is_listing", "parse", "parse_count"):
+            assert callable(getattr(module, function)), name
+        assert not module.is_listing(module.search_url("a word")), name
+    else:
+        assert inspect.isgeneratorfunction(module.pages), name
+        assert list(inspect.signature(module.pages).parameters) == ["means", "word", "cursor"], name
+    if module.SITE in POST_IDS:
+        assert module.canonical(module.post_url(POST_IDS[module.SITE])) == POST_IDS[module.SITE], name
+    if module.HOSTS and module.MEDIA == "yt_dlp":
+        one, other = module.extractors(), module.extractors()
+        assert one, name
+        assert not [e for e in one if any(e is o for o in other)], f"{name}: each thread needs its own"
+    if module.MEDIA == "file" or (module.HOSTS and module.MEDIA == "yt_dlp"):
+        assert list(inspect.signature(module.details).parameters) == ["info"], name
+    if not module.HOSTS:  # what it searches is the user's own: it says what of it binds a run folder
+        assert callable(module.identity), name
+        assert callable(module.expected), name
 
 
 def _settings_are_documented(settings: type) -> None:

@@ -4,7 +4,8 @@ and the rules of the recipe that can be judged from them."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -80,10 +81,12 @@ class Page:
 class Platform(Protocol):
     """What every platform's module has.
 
-    SITE: the name before the ids of its posts ('tiktok:73...') and in Post.platform. HOSTS: the hosts that are asked, and paced.
-    TERMS: where the site's rules stand. SEARCH: 'browser' (then it is Browsed too) or 'pages' (then Listed). MEDIA:
-    'yt_dlp' (then Fetched), 'file' (a Candidate's url is a path), or 'none'. PAGE_ITEMS: results that one answer of the search carries, for the
-    estimate of --dry-run. REPLICA: whether the embedded platform has it.
+    SITE: the name before the ids of its posts ('tiktok:73...') and in Post.platform. HOSTS: the hosts that are asked, and paced;
+    () where a search costs no request. TERMS: where the site's rules stand, '' where there is no site. SEARCH: 'browser' (then it
+    is Browsed too) or 'pages' (then Listed). MEDIA: 'yt_dlp' (then Fetched, or its candidates name modules that are), 'file' (a
+    Candidate's url is a path, and details() takes {'path', 'post_id'}), or 'none'. PAGE_ITEMS: results that one answer of the
+    search carries, for the estimate of --dry-run; so is POST_REQUESTS, requests before a post's media, where they are not 1.
+    REPLICA: whether the embedded platform has it.
     """
 
     SITE: str
@@ -128,9 +131,19 @@ class Browsed(Platform, Protocol):
 class Listed(Platform, Protocol):
     """A platform that is searched without a browser."""
 
-    def pages(self, means: Means, word: str, cursor: str) -> Iterator[Page]:
+    def pages(self, means: Means, word: str, cursor: str) -> Generator[Page, None, None]:
         """The answers of the search for a word, from a cursor on ('' is the start). Each request goes through `means`; what a
         request raises is passed on, and classify() knows it."""
+
+
+class Sourced(Platform, Protocol):
+    """A platform that searches what the user has: search.source."""
+
+    def identity(self, search: Search) -> Mapping[str, str]:
+        """What a run folder is bound to instead of the source's place: settings by name."""
+
+    def expected(self, search: Search) -> Counter[str]:
+        """Posts that the source has, by the module that will fetch them; '' for what is no post."""
 
 
 class Fetched(Platform, Protocol):

@@ -7,6 +7,7 @@ and one call of the player's API. What is overridden here is private to yt-dlp; 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,16 @@ SORT = ("res:720", "vcodec:h264", "acodec:aac", "quality", "fps")
 UNUSED = ("thumbnails", "thumbnail", "subtitles", "automatic_captions")  # yt-dlp makes tables of them, for nobody
 LIVE = ("is_live", "is_upcoming", "post_live")
 NOT_A_CLIP = "This is a live stream or a premiere, not a clip"
+ROUNDED = re.compile(r"\d\s*(?:[KMB]\b|thousand|million|billion)", re.IGNORECASE)
 ONLY_A_TRAILER = "This video requires payment; only its trailer is free"
 
 
 class Direct(YoutubeBaseInfoExtractor):
     """An extractor that ends at the first request that fails, with the failure itself; yt-dlp's own goes on asking without it."""
 
-    def _request_webpage(
-        self, url: Any, video_id: Any, note: Any = None, errnote: Any = None, fatal: bool = True, **more: Any
-    ) -> Any:
+    def _request_webpage(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super()._request_webpage(url, video_id, note, None, True, **more)
+            return super()._request_webpage(*args, **kwargs)
         except ExtractorError as error:
             if isinstance(error.cause, RequestError):
                 raise error.cause from error
@@ -76,6 +76,8 @@ class OneVideo(Direct, YoutubeIE):
         if info.get("live_status") in LIVE:
             raise ExtractorError(NOT_A_CLIP, expected=True)
         kept = {key: value for key, value in info.items() if key not in UNUSED}
+        if likes_are_rounded(self._page_data):
+            kept["like_count"] = None
         return {**kept, "_format_sort_fields": SORT, "svmbench_songs": songs(self._page_data)}
 
 
@@ -118,6 +120,12 @@ def named(node: Any, *names: str) -> Iterator[tuple[str, Any]]:
                 yield key, value
             else:
                 yield from named(value, *names)
+
+
+def likes_are_rounded(page_data: Any) -> bool:
+    """Whether the label of the like button says '1.2K' or '1.2 million', which decides no threshold; it used to be exact."""
+    labels = [str(text) for _, button in named(page_data, NAMES["likes"]) for _, text in named(button, NAMES["likes_label"])]
+    return bool(labels) and bool(ROUNDED.search(labels[0]))
 
 
 def songs(page_data: Any) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from itertools import islice
@@ -52,6 +53,12 @@ def check(search: Search) -> None:
 def identity(search: Search) -> dict[str, str]:
     """Nothing of the folder's path: ids do not depend on it, and files may be added."""
     return {"search.source": "a folder"}
+
+
+def expected(search: Search) -> Counter[str]:
+    """The files that are there, each as often as a word finds it."""
+    root = _root(search)
+    return Counter({"folder": sum(1 for word in search.words for _ in _walk(root, PurePosixPath(word).parts, ()))})
 
 
 def canonical(url: str) -> str | None:

@@ -66,9 +66,9 @@ def identity(search: Search) -> dict[str, str]:
 
 
 def expected(search: Search) -> Counter[str]:
-    """Entries by the module that will fetch them, 'ids' for rows that are none; reads the list, up to posts_per_word rows."""
+    """Entries by the module that will fetch them, '' for rows that are none; reads the list, up to posts_per_word rows."""
     rows = itertools.islice(_candidates(str(search.source), 0), search.posts_per_word)
-    return Counter(candidate.platform or SITE for _, candidate in rows)
+    return Counter(candidate.platform for _, candidate in rows)
 
 
 def canonical(url: str) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from datetime import datetime, timezone
 from hashlib import blake2b
@@ -35,6 +35,7 @@ SITE = "youtube"
 HOSTS = ("www.youtube.com",)
 TERMS = "https://www.youtube.com/t/terms"
 SEARCH, MEDIA, PAGE_ITEMS, REPLICA = "pages", "yt_dlp", 20, True
+POST_REQUESTS = 2  # before the media: the watch page and the player's API
 FORMAT = "b[vcodec!=none][acodec!=none]/bv*+ba"
 
 _ID = re.compile(r"[\w-]{11}", re.ASCII)
@@ -106,7 +107,7 @@ def post_url(post_id: str) -> str:
     return f"https://www.youtube.com/watch?v={post_id}"
 
 
-def pages(means: Means, word: str, cursor: str) -> Iterator[Page]:
+def pages(means: Means, word: str, cursor: str) -> Generator[Page, None, None]:
     """The Shorts among the search results of a word, or on the page of a '#tag'. A Short is what the entry itself calls one.
 
     cursor: 'TAKEN TOKEN', how many were taken and the site's own token for what follows. Where the site does not know the token

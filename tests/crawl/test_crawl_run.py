@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -20,10 +22,15 @@ from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
 
+from crawl.access import Access
+from crawl.drive import frontier_path
+from crawl.frontier import Frontier
+from crawl.jobs import Found
 from crawl.replica import catalogue
 from crawl.replica.site import Site, serve
-from crawl.run import check, crawl
+from crawl.run import check, crawl, search_settings
 from svmbench.errors import BadInput, BadSettings, Blocked, MissingExtra, StorageError, UnknownName
 from svmbench.fleet import Fleet
 from svmbench.guard import MARK
@@ -130,11 +137,13 @@ def test_a_host_that_walls_every_post_is_given_up_and_its_posts_are_left(site_ca
     for shelf, fate in ((walled, "blocked"), (open_again, "ok")):
         catalogue.write(shelf, [replace(r, fate=fate) for r in rows])
         (shelf / "media").symlink_to(site_catalogue / "media")
-    progress = Progress(quiet=True)
+    screen = io.StringIO()
+    progress = Progress(Console(file=screen, width=80))
     with serve(walled) as site, Fleet(local=True) as fleet:
         with pytest.raises(Blocked, match=r"www\.tiktok\.com put up a wall \(blocked\); \d+ posts are left, run the same"):
             crawl(make(["travel"]), run, fleet, progress, site.access)
         assert site.hits["video_page"] < 25, "the site is not asked for every post"
+    assert "www.tiktok.com: paused for" in screen.getvalue(), "the open breaker is seen, however narrow the terminal"
     assert progress.summaries[1].balanced()
     assert progress.summaries[1].left > 5
     with serve(open_again) as site:
@@ -170,11 +179,129 @@ def test_check_names_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UnknownName, match=r"unknown platform 'tiktak'\. Did you mean 'tiktok'"):
         check(make(platform="tiktak"))
     values = {"name": "t", "search": {"site": "replica", "words": ["x"]}, "replica": {"media_dir": str(tmp_path / "none")}}
+    with pytest.raises(BadSettings, match="robots: missing in the recipe t; write 'robots: obey'"):
+        check(parse(values, "t"))
+    values["robots"] = "obey"
     with pytest.raises(BadInput, match=r"replica\.media_dir: .*none is not a folder"):
         check(parse(values, "t"))
     monkeypatch.setenv("SVMBENCH_CHROMEDRIVER", "/nowhere/chromedriver")
     with pytest.raises(MissingExtra, match="apt install chromium chromium-driver"):
         check(make())
+
+
+def refated(site_catalogue: Path, shelf: Path, fate: str, num: int = 8) -> Path:
+    """A catalogue of a few posts under 'travel'; the first two have this fate."""
+    rows = [r for r in catalogue.read(site_catalogue) if r.words == ("travel",) and r.likes >= 10_000][:num]
+    catalogue.write(shelf, [replace(r, fate=fate if n < 2 else "ok") for n, r in enumerate(rows)])
+    (shelf / "media").symlink_to(site_catalogue / "media")
+    return shelf
+
+
+@pytest.mark.browser
+def test_retry_takes_failures_up_again_and_doubles_nothing(site_catalogue: Path, tmp_path: Path) -> None:
+    run, recipe = RunFolder.create(tmp_path / "run"), make(["travel"])
+    with serve(refated(site_catalogue, tmp_path / "gone", "gone")) as site:
+        _, fetch = go(recipe, run, site)
+    assert (fetch.kept, fetch.failed) == (6, {"gone": 2})
+    back = refated(site_catalogue, tmp_path / "back", "ok")
+    with serve(back) as site, Fleet(local=True) as fleet:
+        progress = Progress(quiet=True)
+        crawl(recipe, run, fleet, progress, site.access, retry="gone")
+        assert site.hits["video_page"] == 2, "nothing else is asked for again"
+    assert (progress.summaries[1].kept, progress.summaries[1].failed.total()) == (8, 0)
+    assert_complete(run, back, ["travel"])
+    assert not run.read(Drop, "drops")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("what", ["quota", "disk"])
+def test_a_full_quota_or_disk_ends_the_crawl_in_order_and_it_goes_on(
+    what: str, site: Site, site_catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, recipe = RunFolder.create(tmp_path / "run"), make(["travel"], pages_per_s=20)
+    sizes = [(site_catalogue / str(r.media)).stat().st_size for r in catalogue.read(site_catalogue) if r.words == ("travel",)]
+    if what == "quota":
+        recipe = recipe.model_copy(update={"pace": recipe.pace.model_copy(update={"disk_gb": 6 * max(sizes) / 1e9})})
+        says = r"pace\.disk_gb: the media take .* that the recipe allows; \d+ posts are left\. Raise pace\.disk_gb"
+    else:
+        usage = shutil.disk_usage(tmp_path)
+
+        def shrinking(_: Path) -> Any:
+            free = 9e8 if count(run, "SELECT coalesce(sum(n), 0) FROM tally WHERE state='done'") >= 5 else 2e9
+            return usage._replace(free=int(free))
+
+        monkeypatch.setattr("crawl.drive.shutil.disk_usage", shrinking)
+        says = r"only 0\.90 GB are free on the disk that holds .*run; \d+ posts are left\. Free some space"
+    with pytest.raises(StorageError, match=says):
+        go(recipe, run, site)
+    kept = len(run.read(Post, "posts"))
+    assert 5 <= kept < 25
+    assert kept == count(run, "SELECT sum(n) FROM tally WHERE state='done'"), "what was fetched is in the tables"
+    assert count(run, "SELECT coalesce(sum(n), 0) FROM tally WHERE state='leased'") == 0, "and nothing is in hand"
+    if what == "quota":
+        asked = site.hits["video_page"]
+        with pytest.raises(StorageError, match=says):
+            go(recipe, run, site)
+        assert site.hits["video_page"] == asked, "the same command asks nobody"
+    monkeypatch.undo()
+    go(make(["travel"]), run, site)
+    assert_complete(run, site_catalogue, ["travel"])
+
+
+@pytest.mark.browser
+def test_who_opted_out_is_not_asked_for(site_catalogue: Path, tmp_path: Path) -> None:
+    run, shelf = RunFolder.create(tmp_path / "run"), refated(site_catalogue, tmp_path / "shelf", "ok", num=4)
+    with serve(shelf) as site:
+        with Fleet(local=True) as fleet:
+            crawl(make(["travel"]), run, fleet, Progress(quiet=True), site.access, limit=1)
+        left = [row for row in catalogue.read(shelf) if row.post_id not in {p.post_id for p in run.read(Post, "posts")}]
+        out = left[0].post_id
+        (run.path / "optout.txt").write_text(f"tiktok:{out}\n")
+        asked = site.hits["video_page"]
+        go(make(["travel"]), run, site)
+        assert site.hits["video_page"] - asked == 2
+    assert [(d.id, d.kind, d.reason) for d in run.read(Drop, "drops")] == [(f"tiktok:{out}", "rule", "opted_out")]
+    (run.path / "optout.txt").write_text("somebody\n")
+    with pytest.raises(BadInput, match=r"optout\.txt, line 1: 'somebody' is not an entry"):
+        go(make(["travel"]), run, site)
+
+
+def test_a_folder_of_an_older_svmbench_takes_the_defaults_of_what_it_lacks(tmp_path: Path) -> None:
+    run, recipe = RunFolder.create(tmp_path / "run"), make(["travel"])
+    finished_run(run, recipe, {key: value for key, value in search_settings(recipe).items() if key != "search.original_sound"})
+    _crawl_nothing(recipe, run)
+    with pytest.raises(BadSettings, match=r"search\.original_sound: .*run was crawled with 'keep', not 'drop'"):
+        _crawl_nothing(make(["travel"], original_sound="drop"), run)
+
+
+def test_a_list_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    lists = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
+    for path, number in zip(lists, (1, 1, 2), strict=True):
+        path.write_text(f"id\ntiktok:{7_400_000_000_000_000_000 + number}\n")
+    recipes = [make(["list"], platform="ids", source=str(path), likes_min=0) for path in lists]
+    run = RunFolder.create(tmp_path / "run")
+    finished_run(run, recipes[0], search_settings(recipes[0]))
+    _crawl_nothing(recipes[1], run)
+    with pytest.raises(BadSettings, match=r"search\.source: .*was crawled with 'sha256:"):
+        _crawl_nothing(recipes[2], run)
+
+
+def finished_run(run: RunFolder, recipe: Recipe, settings: dict[str, Any]) -> None:
+    """A run of these settings whose words have been read to their end, without a post but one that is too long."""
+    frontier = Frontier(str(frontier_path(run)))
+    frontier.claim(json.dumps(settings))
+    frontier.begin(recipe.search.words, ("end",))
+    query, _ = frontier.next_query()
+    assert query
+    one = Found(id="tiktok:1", platform="tiktok", post_id="1", rank=0, likes=1, likes_exact=True, reason="too_long", value=9e9)
+    assert frontier.add(query, [one], 1)
+    frontier.end_query(query, "end", "", None)
+    frontier.close()
+
+
+def _crawl_nothing(recipe: Recipe, run: RunFolder) -> None:
+    with Fleet(local=True) as fleet:
+        crawl(recipe, run, fleet, Progress(quiet=True), Access())
 
 
 DRIVER = """

@@ -40,8 +40,8 @@ ENDS = {
     "media_breaks": ("network", 3, 3),
     "media_noindex": ("x_robots_tag", 1, 1),
     "media_astray": ("redirected", 3, 3),
-    "media_elsewhere": ("network", 3, 0),
 }
+ELSEWHERE = "v99-webapp.us.tiktok.com"
 HEALED = {"media_429_once": (2, 2), "media_503_once": (2, 2), "media_expired_once": (2, 2), "media_moved": (1, 2)}
 RULES = ("page_noindex", "media_noindex")
 
@@ -55,8 +55,9 @@ def odd(site_catalogue: Path, tmp_path_factory: pytest.TempPathFactory, fetch_po
     catalogue.write(shelf, rows.values())
     (shelf / "media").symlink_to(site_catalogue / "media")
     with serve(shelf) as site, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("crawl.downloader.TIMEOUT_S", 0.5)
-        got = fetch_posts(site, tmp_path_factory.mktemp("fetched"), [row.post_id for row in rows.values()], recipe_of())
+        patch.setattr("crawl.downloader.TIMEOUT_S", 1.5)
+        wanted = [row.post_id for row in rows.values() if row.fate != "media_elsewhere"]
+        got = fetch_posts(site, tmp_path_factory.mktemp("fetched"), wanted, recipe_of())
         yield SimpleNamespace(got=got, rows=rows, log=site.log, hits=site.hits, source=shelf)
 
 
@@ -66,7 +67,7 @@ def asked(odd: Any, fate: str, host: str) -> list[str]:
 
 
 def test_the_table_here_is_complete() -> None:
-    assert {*ENDS, *HEALED} == set(ODD_FATES)
+    assert {*ENDS, *HEALED, "media_elsewhere"} == set(ODD_FATES)
     assert not set(ODD_FATES) & set(FATES), "the composer deals all of FATES, and these must stay out of composed catalogues"
 
 
@@ -114,8 +115,14 @@ def test_redirections_are_followed_only_where_robots_txt_allows(odd: Any) -> Non
     assert "/internal/post" in odd.got.rows[odd.rows["page_leads_astray"].post_id]["detail"]
 
 
-def test_a_host_that_no_name_server_knows_is_the_only_foreign_one(odd: Any) -> None:
-    assert {host for _, host, _, status in odd.log if status == 502} == {"v99-webapp.us.tiktok.com"}
+def test_a_host_that_no_name_server_knows(odd: Any, tmp_path: Path, fetch_posts: Any, recipe_of: Any) -> None:
+    post_id = odd.rows["media_elsewhere"].post_id
+    with serve(odd.source) as site:
+        unread = recipe_of(robots={"ignore_because": "its robots.txt cannot be had either"})
+        got = fetch_posts(site, tmp_path, [post_id], unread)
+        assert {host for _, host, _, status in site.log if status == 502} == {ELSEWHERE}
+    assert (got.rows[post_id]["reason"], got.tries(post_id)) == ("network", ["network"] * TRIES)
+    assert "502" in got.rows[post_id]["detail"]
 
 
 def test_nothing_but_media_is_stored(odd: Any) -> None:
@@ -164,4 +171,4 @@ def test_a_file_without_end_is_given_up(
 
 def test_what_the_site_was_asked_for_is_only_pages_and_media(odd: Any) -> None:
     kinds = Counter(odd.hits)
-    assert set(kinds) <= {"robots", "video_page", "media", "foreign", "throttled"}
+    assert set(kinds) <= {"robots", "video_page", "media", "throttled"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,21 +13,14 @@ from typing import Any
 import pytest
 from yt_dlp.utils import DownloadError
 
-from crawl.fetch import BACKOFF_MAX_S, Fetcher, backoff_s, trust
-from crawl.frontier import Frontier
-from crawl.jobs import Found
-from crawl.pacer import Pacer
+from crawl.fetch import BACKOFF_MAX_S, backoff_s
 from crawl.platforms import Candidate, refuse, tiktok
 from crawl.posts import author_hash
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
 from crawl.replica.site import Site
-from crawl.work import Work
 from svmbench.errors import StorageError
-from svmbench.fleet import Fleet
-from svmbench.optout import KEY
-from svmbench.recipe import Recipe, parse
-from svmbench.store import RunFolder, sha256_file
+from svmbench.store import sha256_file
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 FATAL = {
@@ -40,56 +32,19 @@ HEALED = ("challenge", "flaky_503", "truncated_once")
 ONE_PAGE = ("private", "private_account", "gone", "slideshow", "classified")  # permanent: asked once
 
 
-def make_recipe(**search: Any) -> Recipe:
-    values = {"site": "replica", "words": ["travel"], "likes_min": 10_000, **search}
-    return parse({"name": "t", "search": values, "pace": {"pages_per_s": 80, "media_parallel": 6, "attempts": 3}}, "t")
-
-
-class Fetched:
-    """What one fetcher made of some posts: rows by post id."""
-
-    def __init__(self, run: RunFolder, rows: list[dict[str, Any]]) -> None:
-        self.run = run
-        self.rows = {row["id"].removeprefix("tiktok:"): row for row in rows}
-
-    def post(self, post_id: str) -> dict[str, Any]:
-        return dict(json.loads(self.rows[post_id]["record"]))
-
-
-def fetch(site: Site, folder: Path, post_ids: list[str], recipe: Recipe) -> Fetched:
-    """Runs one fetcher over the posts, as if a search had found them with only the card's rounded count."""
-    run = RunFolder.create(folder / "run")
-    (run.path / KEY).parent.mkdir()
-    (run.path / KEY).write_bytes(SECRET)
-    with Fleet(local=True) as fleet, trust(site.access.ca_file):
-        frontier = fleet.actor(Frontier, str(run.path / "crawl" / "frontier.sqlite"))
-        pacer = fleet.actor(Pacer, recipe.pace.pages_per_s)
-        frontier.ask("begin", ["w"], ("end",))
-        query, _ = frontier.ask("next_query")
-        cards = [
-            Found(id=f"tiktok:{i}", platform="tiktok", post_id=i, rank=n, likes=10_000, likes_exact=False)
-            for n, i in enumerate(post_ids)
-        ]
-        frontier.ask("add", query, cards, len(cards))
-        frontier.ask("end_query", query, "end", "", None)
-        work = Work(
-            recipe=recipe, run=str(run.path), access=site.access, frontier=frontier, pacer=pacer, secret=SECRET, mark="test"
-        )
-        Fetcher(work, recipe.pace.media_parallel).work()
-        return Fetched(run, frontier.ask("finished", 1000))
-
-
 def listings(folder: Path, word: str) -> dict[str, Listing]:
     return {row.post_id: row for row in catalogue.read(folder) if word in row.words}
 
 
 @pytest.fixture(scope="module")
-def trouble(site_catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fetched, list[str], Counter[str]]]:
+def trouble(
+    site_catalogue: Path, tmp_path_factory: pytest.TempPathFactory, fetch_posts: Any, recipe_of: Any
+) -> Iterator[tuple[Any, list[str], Counter[str]]]:
     """One post of each fate, fetched once for all tests here; and what the site was asked."""
     from crawl.replica.site import serve
 
     with serve(site_catalogue) as site:
-        got = fetch(site, tmp_path_factory.mktemp("trouble"), list(listings(site_catalogue, "trouble")), make_recipe())
+        got = fetch_posts(site, tmp_path_factory.mktemp("trouble"), list(listings(site_catalogue, "trouble")), recipe_of())
         yield got, [target for _, _, target, _ in site.log], site.hits
 
 
@@ -129,9 +84,11 @@ def test_nothing_is_left_over_in_the_run_folder(trouble: Any) -> None:
     assert set(trouble[2]) <= {"robots", "video_page", "media", "login"}, "no foreign host, no disallowed path"
 
 
-def test_one_page_and_one_media_request_a_post(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+def test_one_page_and_one_media_request_a_post(
+    site: Site, site_catalogue: Path, tmp_path: Path, fetch_posts: Any, recipe_of: Any
+) -> None:
     wanted = list(listings(site_catalogue, "travel"))[10:20]
-    got = fetch(site, tmp_path, wanted, make_recipe())
+    got = fetch_posts(site, tmp_path, wanted, recipe_of())
     assert all(row["state"] == "done" for row in got.rows.values())
     assert site.hits["video_page"] == len(wanted)
     assert site.hits["media"] == len(wanted)
@@ -140,10 +97,12 @@ def test_one_page_and_one_media_request_a_post(site: Site, site_catalogue: Path,
         assert sha256_file(got.run.media_path(sha256)) == sha256
 
 
-def test_the_like_threshold_is_exact_though_the_card_is_rounded(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+def test_the_like_threshold_is_exact_though_the_card_is_rounded(
+    site: Site, site_catalogue: Path, tmp_path: Path, fetch_posts: Any, recipe_of: Any
+) -> None:
     by_likes = {row.likes: row.post_id for row in listings(site_catalogue, "travel").values()}
     wanted = [by_likes[9_999], by_likes[10_000], by_likes[10_001]]
-    got = fetch(site, tmp_path, wanted, make_recipe())
+    got = fetch_posts(site, tmp_path, wanted, recipe_of())
     below = got.rows[by_likes[9_999]]
     assert (below["state"], below["stage"], below["kind"], below["reason"], below["value"]) == (
         "dropped", "fetch", "rule", "too_few_likes", 9_999.0
@@ -153,11 +112,11 @@ def test_the_like_threshold_is_exact_though_the_card_is_rounded(site: Site, site
     assert site.hits["media"] == 2, "the media of a refused post are not asked for"
 
 
-def test_what_is_kept_of_a_post(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+def test_what_is_kept_of_a_post(site: Site, site_catalogue: Path, tmp_path: Path, fetch_posts: Any, recipe_of: Any) -> None:
     rows = list(listings(site_catalogue, "travel").values())
     one, same_author = rows[7], rows[12]
     assert one.author == same_author.author
-    got = fetch(site, tmp_path, [one.post_id, same_author.post_id, rows[8].post_id], make_recipe(likes_min=0))
+    got = fetch_posts(site, tmp_path, [one.post_id, same_author.post_id, rows[8].post_id], recipe_of(likes_min=0))
     post = got.post(one.post_id)
     assert post["url"] == f"https://www.tiktok.com/@_/video/{one.post_id}"
     assert (post["likes"], post["likes_exact"], post["duration_s"]) == (one.likes, True, 1.0)
@@ -170,46 +129,38 @@ def test_what_is_kept_of_a_post(site: Site, site_catalogue: Path, tmp_path: Path
     assert post["author_hash"] != got.post(rows[8].post_id)["author_hash"]
 
 
-def test_files_of_other_kinds_arrive_whole(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+def test_files_of_other_kinds_arrive_whole(
+    site: Site, site_catalogue: Path, tmp_path: Path, fetch_posts: Any, recipe_of: Any
+) -> None:
     rows = listings(site_catalogue, "files")
-    got = fetch(site, tmp_path, list(rows), make_recipe())
+    got = fetch_posts(site, tmp_path, list(rows), recipe_of())
     for post_id, row in rows.items():
         assert row.media is not None
         assert got.post(post_id)["sha256"] == sha256_file(site_catalogue / row.media)
     assert any("<script>" in got.post(post_id)["caption"] for post_id in rows), "a hostile caption is only text"
 
 
-def test_the_environment_is_as_it_was(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    for before in (None, "/somewhere/ca.pem"):
-        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-        if before:
-            monkeypatch.setenv("SSL_CERT_FILE", before)
-        with trust(site.access.ca_file):
-            assert os.environ["SSL_CERT_FILE"] == site.access.ca_file
-        assert os.environ.get("SSL_CERT_FILE") == before
-
-
-def test_an_untrusted_site_is_not_fetched_from(site: Site, site_catalogue: Path, tmp_path: Path) -> None:
+def test_an_untrusted_site_is_not_fetched_from(
+    site: Site, site_catalogue: Path, tmp_path: Path, fetch_posts: Any, recipe_of: Any
+) -> None:
     post_id = next(iter(listings(site_catalogue, "travel")))
-    no_robots = make_recipe(likes_min=0).model_copy(
-        update={"robots": "off", "pace": make_recipe().pace.model_copy(update={"attempts": 1})}
-    )
+    no_robots = recipe_of({"attempts": 1}, {"ignore_because": "it cannot be had either"}, likes_min=0)
     stranger = Site(site.port, replace(site.access, ca_file=None))
-    got = fetch(stranger, tmp_path, [post_id], no_robots)
+    got = fetch_posts(stranger, tmp_path, [post_id], no_robots)
     assert got.rows[post_id]["reason"] == "tls"
     assert "certificate" in got.rows[post_id]["detail"].lower()
     assert site.hits["video_page"] == 0
 
 
 def test_a_full_disk_stops_the_worker_with_one_line(
-    site: Site, site_catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, site_catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetch_posts: Any, recipe_of: Any
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise DownloadError("unable to write data: [Errno 28] No space left on device")
 
     monkeypatch.setattr("yt_dlp.YoutubeDL.process_ie_result", full)
     with pytest.raises(StorageError, match="full; free some space"):
-        fetch(site, tmp_path, list(listings(site_catalogue, "travel"))[5:9], make_recipe(likes_min=0))
+        fetch_posts(site, tmp_path, list(listings(site_catalogue, "travel"))[5:9], recipe_of(likes_min=0))
     assert threading.active_count() < 20
 
 
@@ -234,8 +185,10 @@ def test_backoff_doubles_is_jittered_and_never_shorter_than_asked() -> None:
      (None, False, None, ("", None)), (20_000, True, 4.0, ("too_short", 4.0)), (20_000, True, 5.0, ("", None)),
      (20_000, True, 60.0, ("", None)), (20_000, True, 61.0, ("too_long", 61.0))],
 )  # fmt: skip
-def test_rules_of_the_recipe(likes: int | None, exact: bool, duration_s: float | None, verdict: tuple[str, float | None]) -> None:
-    search = make_recipe(duration_min_s=5, duration_max_s=60).search
+def test_rules_of_the_recipe(
+    likes: int | None, exact: bool, duration_s: float | None, verdict: tuple[str, float | None], recipe_of: Any
+) -> None:
+    search = recipe_of(duration_min_s=5, duration_max_s=60).search
     assert refuse(Candidate(post_id="1", likes=likes, likes_exact=exact, duration_s=duration_s), search) == verdict
 
 

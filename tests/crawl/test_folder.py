@@ -86,6 +86,7 @@ def test_ids_follow_from_the_path_below_the_folder(videos: Path, tmp_path: Path)
     moved = videos.rename(tmp_path / "elsewhere")
     assert [c.post_id for page in pages(moved) for c in page.candidates] == before
     assert len(set(before)) == 4
+    assert folder.expected(recipe(moved, ["travel", "."]).search) == {"folder": 6}
     below = [c.post_id for page in pages(moved, "travel") for c in page.candidates]
     assert set(below) < set(before), "a file is one post, whichever word finds it"
 

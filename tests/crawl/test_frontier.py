@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawl.frontier import LEASE_S, WORD_LOSSES_MAX, Frontier
+from crawl.frontier import LEASE_S, Frontier
 from crawl.frontier_jobs import DUE_AT_ONCE, LEASES_MAX
 from crawl.jobs import Found, Job, Lease, Query, Report
 
@@ -130,15 +131,6 @@ def test_a_search_keeps_its_lease_by_adding(frontier: Frontier, clock: Clock) ->
     assert given.word == "food"
 
 
-def test_a_word_that_kills_its_workers_ends(frontier: Frontier, clock: Clock) -> None:
-    frontier.end_query(query(frontier), "end", "", None)
-    for _ in range(WORD_LOSSES_MAX):
-        assert query(frontier).word == "food"
-        clock.wait(LEASE_S + 1)
-    assert frontier.next_query() == (None, True)
-    assert [(q.word, q.outcome) for q in frontier.stats().queries] == [("dance", "end"), ("food", "worker_lost")]
-
-
 def test_adding_twice_is_adding_once_and_a_post_keeps_all_its_words(frontier: Frontier) -> None:
     dance, food = query(frontier), query(frontier)
     for _ in range(2):
@@ -184,6 +176,22 @@ def test_best_rank_first_and_no_job_twice(frontier: Frontier) -> None:
     frontier.add(query(frontier), [found(n, rank=25 - n // 2) for n in range(50)], 50)
     order = [job.post_id for n in range(10) for job in jobs(frontier, 5, f"w{n % 3}")]
     assert order == [str(n) for n in sorted(range(50), key=lambda n: (25 - n // 2, n))]
+
+
+def test_threads_may_share_it(frontier: Frontier) -> None:
+    frontier.add(query(frontier), [found(n) for n in range(60)], 60)
+
+    def pull(owner: str) -> list[str]:
+        pulled = []
+        while given := frontier.lease(owner, 2).jobs:
+            assert frontier.report([done(job) for job in given]) == [True] * len(given)
+            pulled += [job.post_id for job in given]
+        return pulled
+
+    with ThreadPoolExecutor(4) as pool:
+        pulled = [post for posts in pool.map(pull, "abcd") for post in posts]
+    assert sorted(pulled, key=int) == [str(n) for n in range(60)]
+    assert frontier.stats().count("done") == 60
 
 
 def test_a_late_answer_of_a_lost_lease_changes_no_row(frontier: Frontier, clock: Clock) -> None:

@@ -125,7 +125,10 @@ def test_a_video_costs_two_requests_and_one_or_two_for_its_media(whole: Crawled,
     for row in kept:
         asked = [whole.asked(path, row) for path in ("/watch", "/videoplayback/")]
         assert asked == [1, 2 if apart(row.post_id) else 1]
+    pages = [path for _, host, path, _ in whole.log if host == SITE_HOST and path.startswith(("/watch", "/youtubei/v1/player"))]
+    refused = sum(status != 200 for _, _, path, status in whole.log if path.startswith("/watch"))
     tried = sum(whole.asked("/watch", row) for row in rows)
+    assert len(pages) == youtube_shorts.POST_REQUESTS * tried - refused
     assert whole.hits["video_page"] == tried
     assert whole.hits["player_api"] == tried - 1, "each page is followed by one call of the player, but where the page is refused"
 
@@ -205,6 +208,18 @@ def test_a_second_run_asks_nothing(shelf: Path, tmp_path: Path) -> None:
         first = go(recipe, tmp_path, site)
         assert len(first.posts) + len(first.drops) == 6
         assert go(recipe, tmp_path, site).hits == first.hits
+
+
+def test_a_list_of_videos_is_fetched_by_its_links(shelf: Path, rows: list[Listing], tmp_path: Path) -> None:
+    """How a list of ordinary YouTube videos is rebuilt: the platform `ids` hands them to this one."""
+    names = [video_id(row.post_id) for row in rows[3:7]]
+    links = [names[0], f"https://youtu.be/{names[1]}", f"https://www.youtube.com/watch?v={names[2]}&t=1", f"youtube:{names[3]}"]
+    (tmp_path / "list.txt").write_text("\n".join(links) + "\n")
+    recipe = make_recipe(["list"], platform="ids", source=str(tmp_path / "list.txt"), likes_min=0)
+    with serve(shelf) as site:
+        got = go(recipe, tmp_path, site)
+    assert {(name, got.posts[name].platform) for name in got.posts} == {(name, "youtube") for name in names}
+    assert (got.hits["search_api"], got.hits["video_page"]) == (0, 4)
 
 
 @pytest.mark.parametrize("status", ["page", "player"])

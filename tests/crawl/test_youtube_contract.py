@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from crawl.frontier import Frontier
 from crawl.means import Means
 from crawl.pacer import Pacer
 from crawl.platforms import youtube_shorts
-from crawl.platforms._youtube import SETTINGS, OneVideo, songs
+from crawl.platforms._youtube import SETTINGS, OneVideo, likes_are_rounded, songs
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
 from crawl.replica.site import Site, serve
@@ -97,6 +98,23 @@ def test_both_shapes_of_formats_are_read(extract: Extract, rows: dict[str, Listi
     assert shapes == {"both": [("18", True, True)], "apart": [("136", True, False), ("140", False, True)]}
 
 
+def test_of_many_streams_the_portable_ones_of_720_lines_are_taken(
+    extract: Extract, rows: dict[str, Listing], means: Means, tmp_path: Path
+) -> None:
+    info = extract(rows["apart"])
+    video, audio = info["formats"]
+    sizes = ((1080, 1920), (720, 1280), (360, 640))
+    more = [
+        {**video, "format_id": f"{codec}-{width}", "vcodec": codec, "width": width, "height": height}
+        for codec in ("av01.0.05M.08", "avc1.4d401f", "vp9")
+        for width, height in sizes
+    ]
+    formats = [*more, audio, {**audio, "format_id": "251", "acodec": "opus"}]
+    downloader = means.downloader(youtube_shorts.extractors(), tmp_path, format=youtube_shorts.FORMAT)
+    chosen = downloader.process_ie_result({**info, "formats": formats}, download=False)
+    assert [one["format_id"] for one in chosen["requested_formats"]] == ["avc1.4d401f-720", "140"]
+
+
 def test_the_player_client_needs_no_script_and_no_token() -> None:
     """Where yt-dlp's client without JavaScript comes to need either, real videos come without formats: the docs must say so."""
     assert len(SETTINGS["player_client"]) == 1
@@ -172,6 +190,23 @@ def test_what_the_page_does_not_say_is_none() -> None:
     said = (bare.likes, bare.duration_s, bare.posted_at, bare.author_key, bare.views, bare.comments, bare.track_id)
     assert said == (None,) * 7
     assert youtube_shorts.details(info(upload_date="20200131")).posted_at == "2020-01-31T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("label", "rounded"),
+    [("like this video along with 1,234,567 other people", False), ("like this video along with 12 thousand other people", True),
+     ("like this video along with 1.2M other people", True), ("1.2K likes", True), ("I like this", False)],
+)  # fmt: skip
+def test_a_rounded_number_of_likes_is_no_number(rows: dict[str, Listing], label: str, rounded: bool) -> None:
+    page = json.loads(json.dumps(watch_data(rows["both"])).replace("like this video along with 10,001 other people", label))
+    assert label in json.dumps(page)
+    assert likes_are_rounded(page) is rounded
+
+
+def test_an_info_dict_with_rounded_likes_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(YoutubeIE, "_real_extract", lambda self, url: {"id": ID, "like_count": 1_200})
+    monkeypatch.setattr("crawl.platforms._youtube.likes_are_rounded", lambda page: True)
+    assert OneVideo()._real_extract(youtube_shorts.post_url(ID))["like_count"] is None
 
 
 def test_cards_of_other_things_are_no_songs(rows: dict[str, Listing]) -> None:

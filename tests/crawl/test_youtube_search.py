@@ -18,7 +18,7 @@ from crawl.pacer import Pacer
 from crawl.platforms import Page, youtube_shorts
 from crawl.replica import catalogue
 from crawl.replica.site import Site, serve
-from crawl.replica.youtube import PAGE_ITEMS
+from crawl.replica.youtube import PAGE_ITEMS, YouTube
 from crawl.replica.youtube_answers import ORDINARY, video_id
 from crawl.work import Work
 from svmbench.fleet import Fleet
@@ -87,6 +87,15 @@ def test_all_shorts_of_a_word_or_a_tag_come_page_by_page(means: Means, youtube: 
     assert hits[first] >= 1
     assert hits["search_api"] + hits["search_page"] == 3, "one request an answer, and no other"
     assert set(hits) <= {"robots", "search_api", "search_page"}, "no foreign host"
+
+
+def test_a_tag_among_the_words_of_a_catalogue_is_found(shelf: Path, tmp_path: Path) -> None:
+    """The embedded platform's own catalogues may have the recipe's '#tag' as a word, without the hashtag."""
+    row = replace(catalogue.read(shelf)[0], words=("#Sea",), hashtags=())
+    catalogue.write(tmp_path / "sea", [row])
+    answer = YouTube(tmp_path / "sea", None)._tag("sea")
+    assert video_id(row.post_id) in answer.body
+    assert video_id(row.post_id) not in YouTube(tmp_path / "sea", None)._tag("se").body
 
 
 def test_cards_tell_no_likes_and_some_the_duration(means: Means) -> None:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -39,6 +40,7 @@ from svmbench.cli import main
 main()
 """
 BOTH, PICTURE = {"video": "mp4", "audio": "m4a"}, {"video": "mp4"}
+FETCHED = "fetched"
 Say = Callable[[str], str]  # post_id -> what a tool says of the post
 
 
@@ -88,7 +90,7 @@ class Bench:
             way = json.dumps(asdict(self.site.access))
             command = [sys.executable, str(work / "ours.py"), way, "crawl", str(work / "speed.yaml"), "--out", str(work / "run")]
             taken = self._measure(name, [*command, *options], work, {}, self.listings, functools.partial(_ours, work / "run"))
-            return taken, functools.partial(_said_by_us, _reasons(work / "run"))
+            return taken, _reasons(work / "run")
 
     def theirs(self, folder: Path, name: str, kinds: dict[str, str], number: int, *, metadata: bool) -> tuple[Taken, Say]:
         """video2dataset's command; and what it says of a post."""
@@ -103,7 +105,7 @@ class Bench:
             way = {"HTTP_PROXY": self.site.access.proxy_url, "HTTPS_PROXY": self.site.access.proxy_url}
             look = functools.partial(_theirs, work, metadata=metadata)
             taken = self._measure(name, command, work, way, rows, look)
-            return taken, functools.partial(_said_by_them, {_post_id(row["url"]): row for row in peer.told(work)})
+            return taken, _their_reasons(work, self.hashes)
 
     def _measure(
         self,
@@ -167,16 +169,17 @@ def _matches(row: Listing, likes: int | None, track: str | None, caption: str | 
     return (likes, track, caption) == (row.likes, row.track_title, row.caption)
 
 
-def _reasons(run: Path) -> dict[str, str]:
+def _reasons(run: Path) -> Say:
     folder = RunFolder.open(run)
-    drops = {drop.id.split(":")[1]: f"{drop.reason}: {drop.detail}" for drop in folder.read(Drop, "drops")}
-    return drops | {post.post_id: "fetched" for post in folder.read(Post, "posts")}
+    said = {drop.id.split(":")[1]: f"{drop.reason}: {drop.detail}" for drop in folder.read(Drop, "drops")}
+    said |= {post.post_id: FETCHED for post in folder.read(Post, "posts")}
+    return lambda post_id: said.get(post_id, "nothing")
 
 
-def _said_by_us(reasons: dict[str, str], post_id: str) -> str:
-    return reasons.get(post_id, "nothing")
-
-
-def _said_by_them(rows: dict[str, dict[str, object]], post_id: str) -> str:
-    row = rows.get(post_id, {})
-    return "fetched" if row.get("status") == "success" and row.get("files") else str(row.get("error_message") or "nothing")
+def _their_reasons(work: Path, hashes: dict[str, str]) -> Say:
+    said = {}
+    for row in peer.told(work):
+        post_id, message = _post_id(row["url"]), re.sub(r"'/[^']*(\.\w+)'", r"'...\1'", str(row["error_message"]))
+        stored = [_sha256(path) == hashes.get(post_id) for path in row["files"]]
+        said[post_id] = (FETCHED if any(stored) else "fetched, and not whole") if stored else message
+    return lambda post_id: said.get(post_id, "nothing")

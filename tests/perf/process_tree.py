@@ -11,7 +11,7 @@ import os
 import resource
 import subprocess
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Cost:
     began_at: float
     wall_s: float
     cpu_s: float
-    cpu_of: Counter[str]
+    cpu_of: dict[str, float]
     peak_mb: float
 
 
@@ -60,7 +60,7 @@ def run(command: Sequence[str], *, folder: Path, environment: dict[str, str], li
             time.sleep(LOOK_S)
     wall_s = time.monotonic() - began_at
     _end(others)
-    by_role = Counter[str]()
+    by_role = defaultdict[str, float](float)
     for role, cpu_s in seen.values():
         by_role[role] += cpu_s
     return Cost(

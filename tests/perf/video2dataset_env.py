@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import venv
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -127,4 +126,4 @@ if __name__ == "__main__":
     try:
         print(versions(build()))
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        sys.exit(f"{PEER} cannot be had here: {error}")
+        print(f"{PEER} cannot be had here: {error}")

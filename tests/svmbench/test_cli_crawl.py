@@ -190,6 +190,11 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(tmp_path: Path, shelf: Path, m
     slow = write_recipe(tmp_path / "slow.yaml", shelf, search={"posts_per_word": 30}, pace={"media_parallel": 1})
     told = json.loads(done("crawl", slow, "--dry-run", "--limit", "50", "--json"))
     assert told["seconds"] == 50 * 3, "fifty files one after the other take longer than 68 pages at 40 a second"
+    tube = write_recipe(
+        tmp_path / "tube.yaml", shelf, search={"platform": "youtube_shorts", "site": "live", "posts_per_word": 20}
+    )
+    told = json.loads(done("crawl", tube, "--dry-run", "--json"))
+    assert [(w["search_requests"], w["page_requests"], w["media_requests"]) for w in told["words"]] == [(1, 40, 20)] * 2
     ignoring = write_recipe(tmp_path / "rude.yaml", shelf, robots={"ignore_because": "the owner allows it in writing"})
     assert "ignored: the owner allows it in writing" in done("crawl", ignoring, "--dry-run")
 

@@ -51,8 +51,13 @@ if __name__ == "__main__":
         failed = dict(fleet.map(Unborn, (), [1, 2, 3], workers=1))
         assert sorted(failed) == [1, 2, 3] and all("no such weights" in str(e) for e in failed.values()), failed
         assert all(type(e) is RuntimeError for e in failed.values()) and time.monotonic() - began < 40, failed
-        counter = fleet.actor(Counter, name="counter", cpus=0)
+        counter = fleet.actor(Counter, name="counter", cpus=0, here=True)
         assert sorted(v for _, v in fleet.map(Caller, (counter,), [1] * 10)) == list(range(1, 11))
+        too_large = fleet.actor(Counter, cpus=1000)
+        assert fleet.unplaced([counter, too_large]) >= 1
+        assert counter.ask("add", 1) == 11
+        time.sleep(1)
+        assert fleet.unplaced([counter, too_large]) == 1
     print("PASSED")
 """
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 import crawl.run
 import curation.run
+from crawl.platforms import ids
 from svmbench import plugins, recipe
 from svmbench.errors import BadSettings
 
@@ -41,14 +43,21 @@ def test_all_that_a_recipe_names_exists(name: str) -> None:
     assert set(plan.features) <= set(plugins.names("curation.features"))
     assert set(plan.filters) <= set(plugins.names("curation.filters"))
     curation.run.check(plan)
-    assert plan.search.platform in (*plugins.names("crawl.platforms"), *crawl.run.PLANNED)
-    assert not set(crawl.run.PLANNED) & set(plugins.names("crawl.platforms"))
+    assert plan.search.platform in plugins.names("crawl.platforms")
 
 
 @pytest.mark.parametrize("name", ["tivm", "himv_200k"])
-def test_a_set_that_cannot_be_crawled_yet_says_so_before_anything_starts(name: str) -> None:
-    with pytest.raises(BadSettings, match=f"the recipe {name} describes a set that this version cannot crawl: .*'ids'"):
+def test_a_set_that_is_a_list_says_so_and_takes_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"search\.source: missing; name the list, as in 'svmbench crawl tivm LIST\.csv'"):
         crawl.run.check(recipe.load(name))
+    listed = tmp_path / "list.csv"
+    listed.write_text(
+        "video,label\n" + "".join(f"https://www.youtube.com/watch?v=abcdefghi{n:02d},Music video\n" for n in range(30))
+    )
+    plan = recipe.load(name)
+    plan = plan.model_copy(update={"search": plan.search.model_copy(update={"source": str(listed)})})
+    crawl.run.check(plan)
+    assert ids.expected(plan.search) == {"youtube_shorts": 30}
 
 
 def test_the_figures_of_the_papers() -> None:

@@ -107,6 +107,48 @@ while True:
 """
 
 
+def test_only_the_named_parts_give_way_and_none_of_them_comes_back(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with run.writing("crawl") as writer:
+        first = writer.commit(["a", "b"], {"posts": rows("a"), "drops": rows("b")})
+        writer.commit(["c"], {"posts": rows("c")})
+        second = writer.replace(["a"], {"posts": rows("a2")}, [first])
+        assert (run.done_ids("crawl"), run.read_table("drops")) == ({"a", "c"}, None)
+        writer.replace(["a"], {"posts": rows("a3")}, [second])
+    (run.path / "done" / f"{second}.json").unlink()  # a sweep that was killed in the middle
+    assert sorted(run.read_table("posts")["id"].to_pylist()) == ["a3", "c"]
+    with run.writing("crawl"):
+        pass
+    assert sorted(run.read_table("posts")["id"].to_pylist()) == ["a3", "c"]
+    assert run.done_ids("crawl") == {"a", "c"}
+    assert len(list((run.path / "tables").rglob("*.parquet"))) == 2
+
+
+def test_looking_whether_a_stage_is_at_work_stops_nobody(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    assert not run.busy("crawl")
+    with run.writing("crawl"):
+        assert run.busy("crawl")
+        assert not run.busy("curate")
+    looking, over = threading.Event(), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            run.busy("crawl")
+            looking.set()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    looking.wait()
+    try:
+        for _ in range(20):
+            with run.writing("crawl"):
+                pass
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_a_reader_sees_all_of_the_old_or_all_of_the_new_whenever_the_writer_is_killed(tmp_path: Path) -> None:
     run, seen = RunFolder.create(tmp_path / "run"), set()
     with run.writing("judge") as writer:
