@@ -33,7 +33,7 @@ class Clerk:
         self._reports: deque[Report] = deque()
         self._jobs: deque[Job] = deque()
         self._waiting = self._held = 0
-        self._over = self._closing = self._leaving = False
+        self._over = self._closing = False
         self._error: BaseException | None = None
         self._renew_at = self._lease_at = 0.0
         self.lost = 0  # reports that came too late
@@ -56,10 +56,6 @@ class Clerk:
         with self._changed:
             self._reports.append(report)
             self._changed.notify_all()
-
-    def leave(self) -> None:
-        """What is free now is still taken; what must wait is left for another crawl."""
-        self._leaving = True
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -140,6 +136,6 @@ class Clerk:
                 self._renew_at = now + LEASE_S / 3
             self._held += len(lease.jobs)
             self._jobs.extend(lease.jobs)
-            self._over = lease.over or (self._leaving and not lease.jobs and not self._held)
+            self._over = lease.over
             self._lease_at = 0.0 if lease.jobs else now + lease.wait_s
             self._changed.notify_all()

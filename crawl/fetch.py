@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 THREADS_MAX = 8  # threads of one worker; beyond that one interpreter gains little
 BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; doubled each time, with full jitter
 BACKOFF_MAX_S = 600.0  # ours
-PARK_S = 3600.0  # ours: a post of a host that is given up is left for so long, while there is work on other hosts
-PARKED_MAX = 5  # ours: so many posts in a row whose media are on hosts that are given up end the work
+HOPELESS_MAX = 5  # ours: so many posts in a row whose media are on hosts that are given up end the work
 TELL_INTERVALS = 20  # ours: less than the shortest pause of the breaker, so that what a probe meets is told
 # Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
 FORMAT = "b[vcodec!=none][acodec!=none][protocol^=http]/bv*[protocol^=http]"
@@ -70,7 +69,7 @@ class Fetcher:
         self._owner = uuid.uuid4().hex
         self._tmp = self._run.path / "crawl" / "tmp" / self._owner
         self._closing, self._stop = threading.Event(), threading.Event()
-        self._one_round, self._own, self._parked = threading.Lock(), threading.local(), 0
+        self._one_round, self._own, self._hopeless = threading.Lock(), threading.local(), 0
         self._told: dict[str, float] = {}  # when the pacer was told last that a host answers
         self._means = Means(work, self._stop)
 
@@ -121,7 +120,7 @@ class Fetcher:
         except Stopped:
             return Report(job=job, outcome="given_back")
         except Blocked as wall:
-            return self._left(job, platform, str(wall), clerk)
+            return self._left(job, platform, str(wall))
         except Refused as refusal:
             return Report(job=job, outcome="rule", reason=refusal.rule, detail=refusal.detail)
         except DownloadFailed as error:
@@ -143,7 +142,7 @@ class Fetcher:
             path = self._media(platform, downloader, info, folder)
             sha256, size = take_in(self._run, path)
         self._passed(downloader.host)
-        self._parked = 0
+        self._hopeless = 0
         return self._done(job, platform, details, url, sha256, size)
 
     def _from_disk(self, job: Job, platform: Any) -> Report:
@@ -189,27 +188,31 @@ class Fetcher:
         return Report(job=job, outcome="done", record=asdict(post), sha256=sha256, num_bytes=size)
 
     def _failed(self, job: Job, platform: Any, failure: Failure) -> Report:
-        """Tells the pacer about a failed try; the report for the frontier."""
+        """A failed try, of which the pacer is told."""
         if platform.MEDIA != "file":
             self._tell_pacer(job, self._downloader(platform).host or platform.HOSTS[0], failure)
+        return self._again(job, failure)
+
+    def _again(self, job: Job, failure: Failure) -> Report:
+        """Another try later, or the end of them."""
         if failure.permanent or job.attempts + 1 >= self._recipe.pace.attempts:
             return Report(job=job, outcome="failure", reason=failure.kind, detail=failure.detail)
         wait_s = backoff_s(job.attempts, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random())
         return Report(job=job, outcome="retry", reason=failure.kind, detail=failure.detail, after_s=wait_s)
 
-    def _left(self, job: Job, platform: Any, wall: str, clerk: Clerk) -> Report:
+    def _left(self, job: Job, platform: Any, wall: str) -> Report:
         """A post of a host that is given up. Without the host of its pages nothing else of a platform can be fetched; without one
         host of media perhaps the posts with media elsewhere.
         """
-        of_pages = self._downloader(platform).host in platform.HOSTS
-        if of_pages and job.platform == self._recipe.search.platform:
+        if self._downloader(platform).host in platform.HOSTS:
+            if job.platform != self._recipe.search.platform:  # the others of the list may do well
+                return Report(job=job, outcome="failure", reason="given_up", detail=wall)
             self._closing.set()
             return Report(job=job, outcome="given_back")
-        self._parked += not of_pages
-        if self._parked >= PARKED_MAX:
+        self._hopeless += 1
+        if self._hopeless >= HOPELESS_MAX:
             self._closing.set()
-        clerk.leave()
-        return Report(job=job, outcome="retry", reason="blocked", detail=wall, after_s=PARK_S)
+        return self._again(job, Failure(kind="given_up", permanent=False, detail=wall))
 
     def _tell_pacer(self, job: Job, host: str, failure: Failure) -> None:
         if not failure.permanent:

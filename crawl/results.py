@@ -84,7 +84,8 @@ class Results:
             old, group = self.hits.get(selector, 0), selector.split()[0].split("/")[-1]
             self.hits[selector] = old + number if group in SUMMED else max(old, number)
         self.wall = self.wall or (view.walls[0] if view.walls else "")
-        if urlsplit(view.url).path in self.selectors["login_paths"]:
+        path = urlsplit(view.url).path + "/"
+        if any(path.startswith(f"{login}/") for login in self.selectors["login_paths"]):
             self.wall = "login_wall"
         self.trouble = view.troubles[0] if view.troubles else ""
         self.more = self.more and not view.end
@@ -122,11 +123,13 @@ class Results:
         if not self.more:
             return "end" if max(self.num_seen, self.position) else "empty"
         if self.trouble and quiet_s > GRACE_S:
-            return self.trouble
+            return "throttled" if self.refusals else self.trouble
         if self.idle >= IDLE_MAX:
             return "stalled"
         if quiet_s < (SLOW_S if asking else STALL_S):
             return ""
+        if self.refusals:
+            return "throttled"  # and the page does not try again by itself
         seen = any(n for selector, n in self.hits.items() if selector.split()[0].split("/")[-1] in ("card", "list"))
         return "stalled" if self.num_answers or seen else "page_changed"
 

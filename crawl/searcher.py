@@ -146,16 +146,18 @@ class Searcher:
             self._send(place, page)
             if pause_s or page.num_seen > num_seen:
                 quiet_since = time.monotonic() + pause_s
+            fetched = sum(self._platform.is_listing(answer.url) for answer in answers)
+            for _ in range(fetched - turns):
+                self._pacer.ask("charge", self._host)
             quiet_s = time.monotonic() - quiet_since
             if outcome := page.over(quiet_s, running.asking):
                 self._read(page, self._answers(running, url))  # what the page had fetched before it ended
                 return self._conclude(place, page, page.over(quiet_s, running.asking) or outcome)
-            if fetched := sum(self._platform.is_listing(answer.url) for answer in answers):
-                for _ in range(fetched - turns):
-                    self._pacer.ask("charge", self._host)
+            if fetched:
                 waiting_since = time.monotonic()
                 self._turn(place)
-                turns, quiet_since = 1, quiet_since + time.monotonic() - waiting_since
+                now, turns = time.monotonic(), 1
+                quiet_since = max(quiet_since, min(now, quiet_since + now - waiting_since))  # waiting for a turn is no quiet
             place.wait(LOOK_S)
 
     def _conclude(self, place: Place, page: Results, outcome: str) -> tuple[str, str]:

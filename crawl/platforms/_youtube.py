@@ -100,12 +100,13 @@ class Lists(Direct, YoutubeTabIE):
     def read(self, answer: Any) -> tuple[list[dict[str, Any]], str, bool]:
         """(yt-dlp's flat entries, token of the next answer or '', whether the answer says anything at all).
 
-        Cards are taken wherever they stand: shelves around them come and go, and yt-dlp knows only some.
+        Cards are taken wherever they stand, but in advertisements: shelves around them come and go, and yt-dlp knows only some.
         """
-        cards = [{key: node} for key, node in named(answer, *NAMES["cards"])]
+        found = named(answer, *NAMES["cards"], *NAMES["ads"])
+        cards = [{key: node} for key, node in found if key not in NAMES["ads"]]
         entries = [entry for card in cards for entry in self._rich_entries({"content": card}) if entry]
         tokens = [self._extract_continuation({"contents": [{key: node}]}) for key, node in named(answer, NAMES["next"])]
-        token = next((found["continuation"] for found in reversed(tokens) if found), "")
+        token = next((told["continuation"] for told in reversed(tokens) if told), "")
         return entries, token, bool(entries) or any(True for _ in named(answer, *NAMES["ends"]))
 
 

@@ -126,7 +126,7 @@ def _candidate(video: Mapping[str, Any]) -> Candidate:
         hashtags=tuple(str(tag) for tag in video.get("hashtag_names") or ()),
         track_id=str(video["music_id"]) if video.get("music_id") else None,
         posted_at=datetime.fromtimestamp(int(created), timezone.utc).isoformat() if created else None,
-        author_key=None, track_title=video.get("username"),
+        author_key=video.get("username") or None,
         views=video.get("view_count"),
         comments=video.get("comment_count"),
         shares=video.get("share_count"),

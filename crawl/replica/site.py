@@ -38,7 +38,8 @@ class Site:
     def hits(self) -> Counter[str]:
         """How often each kind of thing was asked for.
 
-        Kinds: search_page, search_api, video_page, media, music, robots, login, disallowed, other, plain_http, foreign.
+        Kinds: search_page, search_api, tag_api, video_page, player_api, media, music, research_token, research_query,
+        research_other, robots, login, disallowed, other, plain_http, foreign.
         'throttled' counts those among them that got a 429, 'defect' the site's own failures.
         """
         return Counter(self._ask("/hits"))

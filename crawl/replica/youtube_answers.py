@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SITE_HOST = "www.youtube.com"
 MEDIA_HOST = "rr1---sn-svmbench.googlevideo.com"
 TITLE_MAX = 100  # characters of a title on YouTube
-ORDINARY = "ordinaryVid"  # id of the ordinary video among the Shorts; it is no post
+ORDINARY, PROMOTED = "ordinaryVid", "promotedVid"  # ids of the ordinary video and of the advertisement among the Shorts; no posts
 CONFIG = {
     "INNERTUBE_CONTEXT": {"client": {"clientName": "WEB", "clientVersion": "2.20260708.00.00", "hl": "en"}},
     "INNERTUBE_CONTEXT_CLIENT_NAME": 1,
@@ -94,7 +94,7 @@ def _search_items(rows: Sequence[Listing]) -> list[Any]:
         return [_nothing()]
     shelf = {"gridShelfViewModel": {"contents": [_lockup(row) for place, row in enumerate(rows) if place % 4 < 3]}}
     single = [_short_card(row) for place, row in enumerate(rows) if place % 4 == 3]
-    return [{"itemSectionRenderer": {"contents": [shelf, *single, _ordinary_card()]}}]
+    return [{"itemSectionRenderer": {"contents": [_advertisement(), shelf, *single, _ordinary_card()]}}]
 
 
 def _tag_items(rows: Sequence[Listing]) -> list[Any]:
@@ -133,8 +133,16 @@ def _lockup(row: Listing) -> dict[str, Any]:
 
 
 def _short_card(row: Listing) -> dict[str, Any]:
-    name = video_id(row.post_id)
-    card = _card(name, row.caption[:TITLE_MAX], round(row.duration_s), f"/shorts/{name}")
+    return _short(video_id(row.post_id), row.caption[:TITLE_MAX], round(row.duration_s))
+
+
+def _advertisement() -> dict[str, Any]:
+    layout = {"inFeedAdLayoutRenderer": {"renderingContent": _short(PROMOTED, "Buy this", 15)}}
+    return {"adSlotRenderer": {"fulfillmentContent": {"fulfilledLayout": layout}}}
+
+
+def _short(name: str, title: str, seconds: int) -> dict[str, Any]:
+    card = _card(name, title, seconds, f"/shorts/{name}")
     card["thumbnailOverlays"] = [{"thumbnailOverlayTimeStatusRenderer": {"style": "SHORTS", "text": _text("SHORTS")}}]
     return {"videoRenderer": card}
 

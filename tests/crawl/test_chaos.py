@@ -76,16 +76,18 @@ class Crawl:
         pace = {"pages_per_s": 40, "media_parallel": 2, "attempts": 3}
         recipe = {"name": "chaos", "search": search, "pace": pace, "robots": "obey"}
         access = {name: getattr(site.access, name) for name in ("proxy_url", "spki_pin", "ca_file")}
-        self.run = RunFolder.create(folder / "run")
+        self.run, self.log = RunFolder.create(folder / "run"), folder / "log.txt"
         self._order = [recipe, str(self.run.path), access]
         self.family: set[psutil.Process] = set()
 
     def start(self, *, local: bool) -> subprocess.Popen[bytes]:
         order = json.dumps([*self._order, local])
-        driver = subprocess.Popen([sys.executable, "-P", "-c", DRIVER, order], start_new_session=True, stdout=subprocess.PIPE)
-        assert driver.stdout
-        assert driver.stdout.readline() == b"begins\n"
-        driver.stdout.close()
+        with open(self.log, "wb") as log:
+            driver = subprocess.Popen(
+                [sys.executable, "-P", "-c", DRIVER, order], start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+            )
+        while b"begins" not in self.log.read_bytes() and driver.poll() is None:
+            time.sleep(0.02)
         return driver
 
     def look(self, driver: subprocess.Popen[bytes]) -> set[psutil.Process]:
@@ -105,7 +107,7 @@ def kill_worker(crawl: Crawl, driver: subprocess.Popen[bytes], name: str) -> Non
     """SIGKILL for the process of a Ray actor, as soon as there is one."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        assert driver.poll() is None, "the driver ended before all kills"
+        assert driver.poll() is None, crawl.log.read_text()[-3000:]
         for process in crawl.look(driver):
             with contextlib.suppress(psutil.Error):
                 if " ".join(process.cmdline()).startswith(f"ray::{name}"):
@@ -123,7 +125,7 @@ def kill_drivers(crawl: Crawl, draw: random.Random) -> None:
                 time.sleep(0.05)
         time.sleep(draw.uniform(0.0, 1.5))
         crawl.look(driver)
-        assert driver.poll() is None, "the driver ended before it was killed"
+        assert driver.poll() is None, crawl.log.read_text()[-3000:]
         driver.send_signal(signal.SIGKILL)
         driver.wait()
 
@@ -131,12 +133,14 @@ def kill_drivers(crawl: Crawl, draw: random.Random) -> None:
 def kill_workers(crawl: Crawl, draw: random.Random) -> None:
     driver = crawl.start(local=False)
     try:
-        names = ["Fetcher", "Frontier"] * KILLS
-        draw.shuffle(names)
-        for name in names:
-            time.sleep(draw.uniform(0.1, 2.0))
-            kill_worker(crawl, driver, name)
-        assert driver.wait(timeout=300) == 0
+        for _ in range(KILLS):
+            before, enough = crawl.done(), draw.randint(1, 12)
+            while crawl.done() - before < enough and driver.poll() is None:
+                time.sleep(0.05)
+            for name in draw.sample(["Fetcher", "Frontier"], 2):
+                time.sleep(draw.uniform(0.0, 1.0))
+                kill_worker(crawl, driver, name)
+        assert driver.wait(timeout=300) == 0, crawl.log.read_text()[-3000:]
     finally:
         driver.kill()
         driver.wait()

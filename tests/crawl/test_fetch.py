@@ -222,7 +222,7 @@ def test_both_shapes_of_search_answers_are_read() -> None:
     item = {"id": "7", "stats": {"diggCount": 10_049}, "video": {"duration": 12}}
     for body in ({"item_list": [item], "has_more": 1}, {"data": [{"type": 1, "item": item}, {"type": 4}], "has_more": 1}):
         page = tiktok.parse("https://www.tiktok.com/api/search/general/full/", json.dumps(body))
-        assert page.candidates == (Candidate(post_id="7", likes=10_049, likes_exact=True, duration_s=12.0),)
+        assert page.candidates == (Candidate(post_id="7", likes=10_049, likes_exact=True, duration_s=12.0, slideshow=False),)
         assert page.more
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -187,20 +186,25 @@ def test_a_long_list_is_read_in_pages_and_goes_on_at_any_cursor(tmp_path: Path) 
     assert ids.expected(recipe(text, posts_per_word=4_500).search) == {"tiktok": 4_500}
 
 
-def test_memory_does_not_grow_with_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids, "PAGE_ITEMS", 200)
+def test_no_more_is_read_than_the_page_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/perf/lists.py shows that memory does not grow with the list."""
+    rows = [str(7_300_000_000_000_000_000 + n) for n in range(9_000)]
+    pq.write_table(pa.table({"id": rows}), tmp_path / "a.parquet")
+    seen: list[int] = []
+    before = ids._candidate
 
-    def peak(rows: int) -> int:
-        source = write(tmp_path / f"{rows}.csv", "id\n" + "".join(f"{7_300_000_000_000_000_000 + n}\n" for n in range(rows)))
+    def count(place: int, *cells: str) -> Candidate:
+        seen.append(place)
+        return before(place, *cells)
+
+    monkeypatch.setattr(ids, "_candidate", count)
+    for source in (write(tmp_path / "a.csv", "id\n" + "\n".join(rows)), tmp_path / "a.parquet"):
         means: Any = SimpleNamespace(recipe=recipe(source))
-        tracemalloc.start()
-        for _ in ids.pages(means, "list", ""):
-            pass
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return found
-
-    assert peak(10_000) < 1.3 * peak(4_000)
+        read = ids.pages(means, "list", "")
+        for _ in range(2):
+            seen.clear()
+            next(read)
+            assert len(seen) == ids.PAGE_ITEMS
 
 
 def test_a_run_is_bound_to_the_content_of_its_list_and_not_to_its_place(tmp_path: Path) -> None:

@@ -295,9 +295,14 @@ def test_a_full_frontier_that_nobody_empties_any_more_does_not_hold_the_search(
 ) -> None:
     monkeypatch.setattr(lister, "HIGH_WATER", 1)
     made = Crawl(tmp_path, fleet, given(page(1, 2), page(3)))
-    made.frontier.ask("begin", ["w"], GOOD, None, 0)  # the quota of the disk is reached
-    made.lister.work()
-    assert made.frontier.ask("stats").stopped == "disk"
+    thread = threading.Thread(target=made.lister.work)
+    thread.start()
+    time.sleep(0.7)
+    assert thread.is_alive()
+    made.frontier.ask("stop")
+    thread.join(1.5)  # the next heart-beat, which would tell too, is later
+    assert not thread.is_alive()
+    assert made.ended().found == 2
 
 
 def test_the_opt_out_list_and_the_rules_hold_for_posts_that_the_search_tells_whole(tmp_path: Path, fleet: Fleet) -> None:

@@ -64,7 +64,7 @@ def make(clock: Clock, per_s: float = 1.0, shelf: Any = None, run: str = "") -> 
 
 def send(pacer: Pacer, clock: Clock, who: str = "me", late_s: float = 0.0) -> float:
     """Waits for a turn as a worker does; the time at which the request goes out."""
-    for _ in range(10_000):
+    for _ in range(40_000):
         turn = pacer.reserve(HOST, who)
         assert not turn.blocked
         if turn.go:
@@ -73,7 +73,7 @@ def send(pacer: Pacer, clock: Clock, who: str = "me", late_s: float = 0.0) -> fl
             return clock.now
         assert turn.wait_s > 0, "nobody asks again at once"
         clock.now += turn.wait_s
-    raise AssertionError("no turn in 10000 tries")
+    raise AssertionError("no turn in 40000 tries")
 
 
 # -- spacing
@@ -153,7 +153,7 @@ def test_many_waiters_are_served_in_turn_and_ask_seldom(clock: Clock) -> None:
         back[who] = clock.now + turn.wait_s + 1e-4
     assert min(b - a for (a, _), (b, _) in pairwise(turns)) >= 0.25
     assert (turns[-1][0] - turns[0][0]) / 239 <= 0.25 * (1 + JITTER[1]), "no turn is wasted"
-    assert asks / len(turns) < 5
+    assert asks / len(turns) < 6
     served = Counter(who for _, who in turns)
     assert len(served) == 24
     assert max(served.values()) <= 2 * min(served.values())
@@ -401,7 +401,7 @@ def test_what_is_kept_goes_through_the_real_frontier(tmp_path: Path) -> None:
         first.ask("throttled", HOST, 30.0)
         fleet.stop(first)
         second = fleet.actor(Pacer, 50.0, frontier, "run")
-        assert second.ask("reserve", HOST, "me").wait_s > 9
+        assert second.ask("reserve", HOST, "me").wait_s == NAP_S
         assert second.ask("state")[HOST].startswith("waits 30 s")
 
 

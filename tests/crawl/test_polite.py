@@ -30,7 +30,7 @@ from svmbench.errors import Blocked
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress, Summary
 from svmbench.recipe import Recipe, parse
-from svmbench.records import Drop, Post
+from svmbench.records import Drop
 from svmbench.store import RunFolder
 
 # Between the moment at which a request leaves and the one that the site notes lie the way, TLS for a new connection, and the wait
@@ -165,7 +165,7 @@ def test_a_host_that_refuses_everything_is_given_up_and_gets_one_probe_in_the_ne
     site: Site, tmp_path: Path, listed: Callable[..., Recipe], kinds: list[str], wall: str, most: int
 ) -> None:
     """most: the robots.txt at each opening; or as many posts as open the breaker, those under way, and three probes."""
-    recipe, run = listed(20, 100.0), RunFolder.create(tmp_path / "run")
+    recipe, run = listed(12, 100.0), RunFolder.create(tmp_path / "run")
     host = MEDIA_HOST if kinds == ["media"] else SITE_HOST
     site.throttle(None, None, kinds=kinds)
     with pytest.raises(Blocked, match=rf"{host} put up a wall \({wall}\); \d+ posts are left, run the same command again later"):
@@ -179,17 +179,12 @@ def test_a_host_that_refuses_everything_is_given_up_and_gets_one_probe_in_the_ne
     again = [at_s for at_s, _, _, status in site.log if status == 429][len(refused) :]
     assert len(again) == 1
     assert again[0] - refused[-1] >= 8 * PAUSE_INTERVALS / 100 - 0.05, "the pause of the run before is not cut short"
-    site.throttle(0)
-    fetch = go(recipe, run, site)
-    assert fetch.left == 0
-    assert fetch.kept + fetch.failed["throttled"] == 20
-    assert len(run.read(Post, "posts")) == fetch.kept >= 8
 
 
 # -- X-Robots-Tag
 @pytest.mark.parametrize(
     ("kind", "tags", "kept"),
-    [("video_page", ("noindex, nofollow",), 0), ("media", ("otherbot: noindex", "noai"), 0), ("media", ("svmbench: none",), 0),
+    [("video_page", ("noindex, nofollow",), 0), ("media", ("noai", "otherbot: nofollow"), 0), ("media", ("svmbench: none",), 0),
      ("media", ("otherbot: noindex", "nofollow"), 2)],
 )  # fmt: skip
 def test_x_robots_tag_drops_the_post(
@@ -217,7 +212,7 @@ def test_posts_that_all_meet_a_wall_open_the_breaker(
     (shelf / "media").symlink_to(site_catalogue / "media")
     with serve(shelf) as site:
         with pytest.raises(Blocked, match=rf"put up a wall \({wall}\); \d+ posts are left"):
-            go(listed(25, 100.0), RunFolder.create(tmp_path / "run"), site)
+            go(listed(20, 100.0), RunFolder.create(tmp_path / "run"), site)
         assert WALLS <= site.hits["video_page"] <= WALLS + 8 + 3
         assert site.hits["media"] == 0
 
@@ -245,11 +240,17 @@ class Hollow(Pages):
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
-def test_empty_lists_open_the_breaker(odd_site: Callable[[type], Site], tmp_path: Path) -> None:
-    site, words = odd_site(Hollow), [f"word {n}" for n in range(WALLS + 1)]
-    recipe = searched(words, 20.0)
-    with pytest.raises(Blocked, match="soft_block"):
-        go(recipe, RunFolder.create(tmp_path / "run"), site)
-    times = [at_s for at_s, target, _ in requests(site, SITE_HOST) if target != "/robots.txt"]
-    gaps = [b - a for a, b in pairwise(times)]
-    assert max(gaps[: WALLS - 1]) < PAUSE_INTERVALS / 20 <= gaps[WALLS - 1]
+def test_empty_lists_open_the_breaker(odd_site: Callable[[type], Site], searching: Callable[..., Any]) -> None:
+    odd, looking = odd_site(Hollow), searching(pages_per_s=20)
+    looking.access = odd.access
+    with looking.start([f"word {n}" for n in range(WALLS + 2)]) as (worker, _, pacer):
+        search = threading.Thread(target=worker.work)
+        search.start()
+        until, said = time.monotonic() + 60, ""
+        while "soft_block" not in said and time.monotonic() < until:
+            time.sleep(0.05)
+            said = pacer.ask("state").get(SITE_HOST, "")
+        worker.close()
+        search.join()
+    assert said.startswith("paused for 3 s because of soft_block")
+    assert WALLS <= odd.hits["search_page"] <= WALLS + 2, "second tries, which do not count, included"

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from crawl import browser as browser_module
 from crawl import results
+from crawl.pacer import Pacer, Turn
 from crawl.platforms import tiktok
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
@@ -82,20 +82,34 @@ def test_a_site_that_throttles_is_waited_for(site_catalogue: Path, tmp_path: Pat
     assert got.found["travel"] == 30
 
 
-def test_a_date_in_retry_after_is_obeyed(site: Site, searching: Callable[..., Any]) -> None:
-    until = time.time() + 6
-    site.throttle(4, formatdate(until, usegmt=True), kinds=["search_page"])
-    got = searching()("files")
-    assert got.outcome == {"files": "end"}
-    refused, served = (at_s for at_s, _, target, _ in site.log if target.startswith("/search"))
-    assert refused < int(until) - time.time() + time.monotonic() <= served, "the header has whole seconds"
-
-
 def test_one_that_refuses_for_ever_ends_the_search(site: Site, searching: Callable[..., Any]) -> None:
     site.throttle(None, 0, kinds=["search_page"])
     got = searching()("files")
     assert got.outcome == {"files": "throttled"}
     assert site.hits["search_page"] == 3, "as often as the recipe's pace.attempts says"
+
+
+def test_every_request_of_the_page_has_a_turn_or_is_charged(
+    site: Site, searching: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, charges, reserve, charge = [], [], Pacer.reserve, Pacer.charge
+
+    def reserved(self: Pacer, host: str, who: str) -> Turn:
+        turn = reserve(self, host, who)
+        turns.extend([host] * turn.go)
+        return turn
+
+    def charged(self: Pacer, host: str) -> None:
+        charges.append(host)
+        charge(self, host)
+
+    monkeypatch.setattr(Pacer, "reserve", reserved)
+    monkeypatch.setattr(Pacer, "charge", charged)
+    assert searching()("travel").outcome == {"travel": "end"}
+    asked = site.hits["robots"] + site.hits["search_page"] + site.hits["search_api"]
+    assert asked == 5
+    assert len(turns) + len(charges) == asked
+    assert charges, "the first results come by themselves"
 
 
 def test_a_page_without_any_expected_part_is_reported_selector_by_selector(

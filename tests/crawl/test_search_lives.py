@@ -109,14 +109,13 @@ def test_a_browser_killed_in_the_middle_of_a_word_is_replaced(
 @needs_browser
 @pytest.mark.browser
 def test_old_and_large_browsers_are_replaced(searching: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    lives = count_lives(monkeypatch)
+    lives, sizes = count_lives(monkeypatch), iter([100e6, 900e6, 100e6])
     monkeypatch.setattr(searcher, "WORDS_A_BROWSER", 2)
-    assert set(searching()("files", "trouble", "none").outcome.values()) == {"end", "empty"}
-    assert len(set(lives)) == 2, "a new profile each"
-    lives.clear()
-    monkeypatch.setattr(searcher, "MEMORY_MAX_BYTES", 50e6)
-    searching("large")("files", "trouble")
-    assert len(set(lives)) == 2
+    monkeypatch.setattr(Browser, "memory_bytes", lambda self: next(sizes))
+    got = searching()("files", "trouble", "none", "travel")
+    assert set(got.outcome.values()) == {"end", "empty"}
+    assert len(set(lives)) == 3, "a new profile each: after two words, and after one that made it large"
+    assert not list(sizes), "asked after each word but the one that makes it old"
 
 
 @needs_browser

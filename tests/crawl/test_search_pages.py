@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,9 @@ WALLS = {
 
 
 class Odd(Pages):
-    """What each word gets. All cards say 10K."""
+    """What each word gets. All cards say 10K. until: Unix seconds up to which the word 'later' is refused."""
+
+    until = 0.0
 
     def answer(self, request: Request) -> Answer:
         word = request.query.get("keyword") or request.query.get("q") or ""
@@ -55,6 +59,10 @@ class Odd(Pages):
         return page.replace("rounded(post.stats.diggCount)", '"10K"')
 
     def _page(self, word: str) -> Answer | None:
+        if word == "later" and not self.until:
+            Odd.until = time.time() + 3
+            wait = (("Retry-After", formatdate(self.until, usegmt=True)),)
+            return Answer(kind="search_page", status=429, body=document("Busy", ""), headers=wait)
         if word == "login":
             return Answer(kind="search_page", status=302, headers=(("Location", "https://www.tiktok.com/login?to=search"),))
         body = {"error": ERROR, "modal": MODAL, "puzzle": challenge("7")}.get(word)
@@ -117,6 +125,14 @@ def test_a_page_that_never_grows_is_given_up(odd_site: Callable[[type], Site], s
     assert got.found == {"always the same": 12}
     asked = sum(target.startswith(LISTING) for _, _, target, _ in odd.log)
     assert asked <= jobs.TRIES * (1 + results.IDLE_MAX + 1), "it is not asked on and on"
+
+
+def test_a_date_in_retry_after_is_obeyed(odd_site: Callable[[type], Site], searching: Callable[..., Any]) -> None:
+    odd, looking = odd_site(Odd), searching()
+    looking.access = odd.access
+    assert looking("later").outcome == {"later": "empty"}
+    refused, served = (at_s for at_s, _, target, _ in odd.log if target.startswith("/search"))
+    assert refused < int(Odd.until) - time.time() + time.monotonic() <= served, "the header has whole seconds"
 
 
 def test_walls_are_told_apart_and_open_the_breaker(

@@ -83,13 +83,7 @@ def read(answer: Any) -> Page:
     return tiktok.parse("https://www.tiktok.com/api/search/item/full/", answer if isinstance(answer, str) else json.dumps(answer))
 
 
-ITEM = {
-    "id": ID,
-    "stats": {"diggCount": "12"},
-    "video": {"duration": 9},
-    "music": {"original": True},
-    "imagePost": {"images": []},
-}
+ITEM = {"id": ID, "stats": {"diggCount": "12"}, "video": {"duration": 9}, "music": {"original": True}}
 READ = Candidate(post_id=ID, likes=12, likes_exact=True, duration_s=9.0, slideshow=False, original=True)
 
 
@@ -235,7 +229,7 @@ def test_when_a_search_is_over() -> None:
 def test_what_a_page_shows_ends_a_search() -> None:
     cases = {
         "captcha": view(walls=("captcha",)),
-        "login_wall": view(url="https://www.tiktok.com/login?to=x"),
+        "login_wall": view(url="https://www.tiktok.com/login/phone?to=x"),
         "empty": view(end=True),
     }
     for outcome, seen in cases.items():
@@ -256,6 +250,10 @@ def test_what_a_page_shows_ends_a_search() -> None:
     assert results.over(0.0, False) == "throttled"
     results.read(URL, listing(0, 1))
     assert results.over(0.0, False) == "", "an answer in between"
+    results.refusals = 1
+    assert (results.over(1.0, False), results.over(STALL_S, False)) == ("", "throttled")
+    results.note(view(troubles=("soft_block",)))
+    assert results.over(GRACE_S + 0.1, False) == "throttled", "the page shows its error because it was refused"
 
 
 def test_opted_out_posts_are_refused_at_once() -> None:

@@ -19,7 +19,7 @@ from crawl.platforms import Page, youtube_shorts
 from crawl.replica import catalogue
 from crawl.replica.site import Site, serve
 from crawl.replica.youtube import PAGE_ITEMS, YouTube
-from crawl.replica.youtube_answers import ORDINARY, video_id
+from crawl.replica.youtube_answers import ORDINARY, PROMOTED, video_id
 from crawl.work import Work
 from svmbench.fleet import Fleet
 from svmbench.recipe import Recipe, parse
@@ -82,7 +82,7 @@ def test_all_shorts_of_a_word_or_a_tag_come_page_by_page(means: Means, youtube: 
     ]
     assert [page.more for page in pages] == [True, True, False]
     assert not any(page.wall for page in pages)
-    assert ORDINARY not in {name for page in found(pages) for name in page}, "an ordinary video among the results is no Short"
+    assert not {ORDINARY, PROMOTED} & {name for page in found(pages) for name in page}, "no ordinary video, no advertisement"
     hits = youtube.hits
     assert hits[first] >= 1
     assert hits["search_api"] + hits["search_page"] == 3, "one request an answer, and no other"

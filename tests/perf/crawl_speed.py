@@ -112,12 +112,12 @@ def speed(console: Console, number: int, threads: int, folder: Path | None, scra
         theirs = []
         if folder:
             asked = (
-                ("video2dataset: two files, metadata", BOTH, min(FEW, number), True),
-                ("video2dataset: one file, metadata", PICTURE, number, True),
-                ("video2dataset: one file alone", PICTURE, number, False),
+                ("peer: two files, metadata", BOTH, min(FEW, number), True),
+                ("peer: one file, metadata", PICTURE, number, True),
+                ("peer: one file alone", PICTURE, number, False),
             )
             theirs = [bench.theirs(folder, name, kinds, many, metadata=told)[0] for name, kinds, many, told in asked]
-    _table(console, f"{number} posts, {threads} threads", [_row(taken) for taken in (*ours, *theirs)])
+    _table(console, f"{number} posts, {threads} threads; the peer is {peer.PEER}", [_row(taken) for taken in (*ours, *theirs)])
     if theirs:
         _table(console, "Ratios", [_against(mine, other) for mine in ours for other in theirs])
     for taken in ours:
@@ -148,7 +148,7 @@ def failures(console: Console, threads: int, folder: Path | None, scratch: Path)
 
 
 def main(number: int, threads: int) -> int:
-    console = Console(width=150)
+    console = Console(width=160)
     folder = _peer()
     memory_gb = psutil.virtual_memory().total / 1e9
     load, python = os.getloadavg()[0], platform.python_version()

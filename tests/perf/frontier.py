@@ -46,7 +46,8 @@ FILL = (
     f"{NUMBERS} INSERT INTO video SELECT {KEY}, :record FROM s WHERE n%2",
 )
 LINES = {
-    "lease + report, 32 a time": "jobs/s", "CPU of it": "ms a job", "lease + report, one by one": "jobs/s",
+    "lease + report, 32 a time": "jobs/s", "CPU of it": "ms a job", "written by it": "KB a job",
+    "lease + report, one by one": "jobs/s",
     "add(), 30 at once": "rows/s", "add(), 3,000 at once": "rows/s", "renew()": "ms", "stats()": "ms", "finished(200)": "ms",
     "memory, opened": "MB", "memory, worked": "MB",
 }  # fmt: skip
@@ -111,9 +112,10 @@ def measure(path: Path) -> dict[str, float]:
     work(frontier, BATCH, BATCH)
     measured = dict[str, float]()
     measured["memory, opened"] = process.memory_info().rss / 1e6
-    cpu = time.process_time()
+    cpu, written = time.process_time(), process.io_counters().write_bytes
     measured["lease + report, 32 a time"] = NUM_BATCHED / timed(lambda: work(frontier, NUM_BATCHED, BATCH))
     measured["CPU of it"] = (time.process_time() - cpu) / NUM_BATCHED * 1000
+    measured["written by it"] = (process.io_counters().write_bytes - written) / NUM_BATCHED / 1000
     measured["lease + report, one by one"] = NUM_SINGLE / timed(lambda: work(frontier, NUM_SINGLE, 1))
     for line, more in {"add(), 30 at once": pages(NUM_PAGES, PAGE), "add(), 3,000 at once": pages(1, 3000)}.items():
         began = time.perf_counter()
