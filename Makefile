@@ -48,11 +48,12 @@ browser:
 	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null 2>&1 \
 	|| { echo "apt could not install chromium and chromium-driver; install them by hand"; exit 1; }
 
-# libchromaprint is what our own fingerprints are compared with; without it those tests are skipped with a reason, and fail in .ci/run
+# What the tests need besides: libchromaprint, which our own fingerprints are compared with, and ffmpeg, which joins YouTube's streams.
+# Without them those tests are skipped with a reason, and fail in .ci/run
 oracle:
-	@ldconfig -p 2>/dev/null | grep -q 'libchromaprint\.so\.1' && exit 0; command -v apt-get >/dev/null || exit 0; \
+	@ldconfig -p 2>/dev/null | grep -q 'libchromaprint\.so\.1' && command -v ffmpeg >/dev/null && exit 0; command -v apt-get >/dev/null || exit 0; \
 	if [ $$(id -u) = 0 ]; then sudo=; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; else exit 0; fi; \
-	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends libchromaprint1 >/dev/null 2>&1 || true
+	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends libchromaprint1 ffmpeg >/dev/null 2>&1 || true
 
 clean:
 	rm -rf .venv runs

@@ -20,7 +20,7 @@ from crawl.jobs import Stats
 from crawl.stopping import Signals
 from crawl.tables import BATCH, Tables
 from crawl.work import Work, module
-from svmbench.errors import Blocked, StorageError
+from svmbench.errors import Blocked, StorageError, SvmbenchError
 from svmbench.fleet import Actor, Fleet, WorkerLost, result, wait
 from svmbench.optout import OptOut
 from svmbench.progress import Progress, Stage
@@ -79,6 +79,9 @@ class Drive:
             try:
                 self._stages(workers, work)
                 self._conclude()
+            except SvmbenchError:
+                self._settle(workers)
+                raise
             finally:
                 self._drain(workers)
                 for actor in (*workers, self._pacer, self._frontier):
@@ -95,10 +98,14 @@ class Drive:
             if self._stopping:
                 left = self._frontier.ask("stats").count("leased")
                 stage.tell(f"{self._stopping}: finishing {left} posts in hand; ctrl-C leaves at once")
-            self._drain(workers)
-            self._tables.take_over(self._frontier.ask, 1)
-            self._tables.complete_words(lambda: shared_words(frontier_path(self._run)))
+            self._settle(workers)
             account(stage, self._frontier.ask("stats"))
+
+    def _settle(self, workers: list[Actor]) -> None:
+        """Ends the work, and brings all that was finished into the tables."""
+        self._drain(workers)
+        self._tables.take_over(self._frontier.ask, 1)
+        self._tables.complete_words(lambda: shared_words(frontier_path(self._run)))
 
     @property
     def _stopping(self) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from selenium.common.exceptions import TimeoutException, WebDriverException
@@ -132,7 +133,7 @@ class Searcher:
             return "quota", page.explain("quota")
         if not self._robots.allows(url):
             raise Refused("robots", f"robots.txt of {self._host} forbids {url}")
-        self._complain_if_blocked()
+        self._complain_if_blocked((self._host,))
         running = self._running()
         self._turn(place)
         running.open(url)
@@ -169,15 +170,17 @@ class Searcher:
     def _answers(self, running: Browser, url: str) -> list[Answer]:
         return running.answers(lambda asked: asked == url or self._platform.is_listing(asked))
 
-    def _complain_if_blocked(self) -> None:
+    def _complain_if_blocked(self, hosts: Sequence[str] = ()) -> None:
+        """Raises if one of these hosts was given up; without any named, if any was."""
         for host, wall in self._pacer.ask("blocked").items():
-            raise Blocked(f"{host} answers with a wall ({wall})")
+            if not hosts or host in hosts:
+                raise Blocked(f"{host} answers with a wall ({wall})")
 
     def _turn(self, place: Place) -> None:
         """Returns when the page may be asked for more: when fewer posts wait to be fetched, and the pacer says so."""
         if time.monotonic() - self._looked_at > ROOM_S:
             while (stats := self._frontier.ask("stats")).count("ready") > HIGH_WATER and not stats.stopped:
-                self._complain_if_blocked()  # also a host of the media: then nobody makes room
+                self._complain_if_blocked()  # a host of the media, too: then nobody makes room
                 place.wait(ROOM_S)
             self._looked_at = time.monotonic()
         if not take_turn(self._pacer, self._host, self._stop):

@@ -89,9 +89,7 @@ def _program(label: str, names: tuple[str, ...], variable: str, remedy: str) -> 
 def _ffmpeg() -> Finding:
     path = shutil.which("ffmpeg")
     if path is None:
-        return Finding(
-            "ffmpeg", "optional", "not found; decoding uses PyAV's own libraries", "apt install ffmpeg, for comparisons only"
-        )
+        return Finding("ffmpeg", "optional", "not found; needed for youtube_shorts alone", "apt install ffmpeg")
     return Finding("ffmpeg", "ok", _first_line([path, "-version"]).split(" Copyright")[0])
 
 

@@ -102,8 +102,7 @@ class Lists(Direct, YoutubeTabIE):
 
         Cards are taken wherever they stand, but in advertisements: shelves around them come and go, and yt-dlp knows only some.
         """
-        found = named(answer, *NAMES["cards"], *NAMES["ads"])
-        cards = [{key: node} for key, node in found if key not in NAMES["ads"]]
+        cards = [{key: node} for key, node in named(answer, *NAMES["cards"], *NAMES["ads"])]  # yt-dlp finds nothing in an ad's
         entries = [entry for card in cards for entry in self._rich_entries({"content": card}) if entry]
         tokens = [self._extract_continuation({"contents": [{key: node}]}) for key, node in named(answer, NAMES["next"])]
         token = next((told["continuation"] for told in reversed(tokens) if told), "")

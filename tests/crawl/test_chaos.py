@@ -105,7 +105,7 @@ class Crawl:
 
 def kill_worker(crawl: Crawl, driver: subprocess.Popen[bytes], name: str) -> None:
     """SIGKILL for the process of a Ray actor, as soon as there is one."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         assert driver.poll() is None, crawl.log.read_text()[-3000:]
         for process in crawl.look(driver):

@@ -249,6 +249,26 @@ def test_a_full_quota_or_disk_ends_the_crawl_in_order_and_it_goes_on(
 
 
 @pytest.mark.browser
+def test_an_error_of_a_worker_keeps_what_was_fetched(
+    site: Site, site_catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, add = RunFolder.create(tmp_path / "run"), RunFolder.add_media
+
+    def full_after_five(self: RunFolder, source: Path, *, move: bool = False) -> str:
+        if count(run, "SELECT coalesce(sum(n), 0) FROM tally WHERE state='done'") >= 5:
+            raise StorageError("the disk is full")
+        return add(self, source, move=move)
+
+    monkeypatch.setattr(RunFolder, "add_media", full_after_five)
+    with pytest.raises(StorageError, match="the disk is full"):
+        go(make(["travel"], pages_per_s=20), run, site)
+    assert 5 <= len(run.read(Post, "posts")) == count(run, "SELECT sum(n) FROM tally WHERE state='done'")
+    monkeypatch.undo()
+    go(make(["travel"]), run, site)
+    assert_complete(run, site_catalogue, ["travel"])
+
+
+@pytest.mark.browser
 def test_who_opted_out_is_not_asked_for(site_catalogue: Path, tmp_path: Path) -> None:
     run, shelf = RunFolder.create(tmp_path / "run"), refated(site_catalogue, tmp_path / "shelf", "ok", num=4)
     with serve(shelf) as site:
