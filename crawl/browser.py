@@ -48,7 +48,7 @@ FLAGS = (
     "--gaia-url=http://127.0.0.1:9/", "--component-updater=url-source=http://127.0.0.1:9/",
 )  # fmt: skip
 
-# Arguments: selectors of the page's kind, number of cards read before, whether the page may be scrolled.
+# Arguments: selectors of the page's kind, number of cards read before.
 _LOOK = """
 const s = arguments[0], from = arguments[1], hits = {}, prefix = s.page ? s.page + '/' : '';
 const key = (group, css) => prefix + group + ' ' + css;
@@ -87,7 +87,7 @@ const read = cards.slice(from).map(node => {
   const likes = within('card_likes', s.card_likes, node, box && box.querySelectorAll(card).length == 1 ? box : null);
   return [own ? own.href : '', likes ? likes.textContent : ''];
 });
-if (arguments[2] && cards.length <= from) {  // not past cards that came just now: their listing was the one of this turn
+if (cards.length <= from) {  // not past cards that came just now: their listing was the one of this turn
   if (cards.length) cards[cards.length - 1].scrollIntoView();  // also where a part of the page scrolls, not the window
   if (document.body) window.scrollTo(0, document.body.scrollHeight);
 }
@@ -170,9 +170,9 @@ class Browser:
         self._driver.get_log("performance")
         self._driver.get(url)
 
-    def look(self, selectors: Mapping[str, Any], skip_cards: int, scroll: bool) -> View:
-        """Declines the consent banner, reads the page, and scrolls to its end if it may and nothing new is there."""
-        seen = self._driver.execute_script(_LOOK, dict(selectors), skip_cards, scroll)
+    def look(self, selectors: Mapping[str, Any], skip_cards: int) -> View:
+        """Declines the consent banner, reads the page, and scrolls to its end where no new card is there."""
+        seen = self._driver.execute_script(_LOOK, dict(selectors), skip_cards)
         cards = tuple((link, likes) for link, likes in seen["cards"])
         return View(cards, tuple(seen["walls"]), tuple(seen["troubles"]), seen["end"], seen["hits"], seen["url"])
 

@@ -62,7 +62,8 @@ class Drive:
         from crawl.frontier import Frontier
         from crawl.pacer import Pacer
 
-        shutil.rmtree(self._run.path / "crawl" / "tmp", ignore_errors=True)
+        left_over = self._run.path / "crawl" / "tmp"  # what killed workers were at
+        shutil.rmtree(left_over, ignore_errors=True)
         mark = blake2b(str(self._run.path).encode(), digest_size=6).hexdigest()
         sweep(mark)
         keep: dict[str, Any] = {"cpus": 0, "restarts": True, "here": True}
@@ -86,6 +87,7 @@ class Drive:
                 self._drain(workers)
                 for actor in (*workers, self._pacer, self._frontier):
                     self._fleet.stop(actor)
+                shutil.rmtree(left_over, ignore_errors=True)
                 sweep(mark)
 
     def _stages(self, workers: list[Actor], work: Work) -> None:

@@ -138,17 +138,17 @@ class Searcher:
         self._turn(place)
         running.open(url)
         self._pacer.ask("charge", self._host)  # the page fetches its first results by itself
-        turns, quiet_since = 1, time.monotonic()
+        quiet_since = time.monotonic()
         while True:
             num_seen = page.num_seen
             answers = self._answers(running, url)
-            page.note(running.look(page.selectors, page.num_cards, scroll=turns > 0))
+            page.note(running.look(page.selectors, page.num_cards))
             pause_s = self._read(page, answers)
             self._send(place, page)
             if pause_s or page.num_seen > num_seen:
                 quiet_since = time.monotonic() + pause_s
             fetched = sum(self._platform.is_listing(answer.url) for answer in answers)
-            for _ in range(fetched - turns):
+            for _ in range(fetched - 1):  # one had its turn
                 self._pacer.ask("charge", self._host)
             quiet_s = time.monotonic() - quiet_since
             if outcome := page.over(quiet_s, running.asking):
@@ -157,7 +157,7 @@ class Searcher:
             if fetched:
                 waiting_since = time.monotonic()
                 self._turn(place)
-                now, turns = time.monotonic(), 1
+                now = time.monotonic()
                 quiet_since = max(quiet_since, min(now, quiet_since + now - waiting_since))  # waiting for a turn is no quiet
             place.wait(LOOK_S)
 

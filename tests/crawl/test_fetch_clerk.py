@@ -26,9 +26,11 @@ class Watched(Frontier):
         self.batches: list[int] = []
         self.renewals = 0
         self.broken = False
+        self.slow_s = 0.0
 
     def lease(self, owner: str, number: int) -> Any:
         lease = super().lease(owner, number)
+        time.sleep(self.slow_s)
         self.leases.append(len(lease.jobs))
         return lease
 
@@ -161,6 +163,21 @@ def test_when_the_work_is_stopped_what_nobody_took_is_given_back(frontier: Any) 
         clerk.report(done(job))
     stats = store.stats()
     assert (stats.count("dropped"), stats.count("ready"), stats.count("leased")) == (1, 4, 0)
+
+
+def test_a_lease_that_comes_when_nobody_wants_it_any_more_is_given_back(frontier: Any) -> None:
+    store, actor = frontier
+    store.posts(2)
+    store.slow_s = 0.5
+    stop = threading.Event()
+    clerk = Clerk(actor, "me", stop)
+    with clerk.at_work(), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(clerk.next)
+        time.sleep(0.15)
+        stop.set()
+        assert waiting.result() is None
+    assert store.leases == [1]
+    assert (store.stats().count("ready"), store.stats().count("leased")) == (2, 0)
 
 
 def test_a_report_on_a_lost_lease_changes_nothing(frontier: Any) -> None:

@@ -86,8 +86,8 @@ def test_a_browser_killed_in_the_middle_of_a_word_is_replaced(
 ) -> None:
     lives, sent, choices, look = count_lives(monkeypatch), record_adds(monkeypatch), [], Browser.look
 
-    def look_and_kill(self: Browser, selectors: Any, skip_cards: int, scroll: bool) -> Any:
-        seen = look(self, selectors, skip_cards, scroll)
+    def look_and_kill(self: Browser, selectors: Any, skip_cards: int) -> Any:
+        seen = look(self, selectors, skip_cards)
         choices.append(self._driver.execute_script("return document.body.dataset.consent || ''"))
         if sent and len(lives) == 1:
             kill(part)

@@ -60,7 +60,7 @@ class Odd(Pages):
 
     def _page(self, word: str) -> Answer | None:
         if word == "later" and not self.until:
-            Odd.until = time.time() + 3
+            Odd.until = time.time() + 8
             wait = (("Retry-After", formatdate(self.until, usegmt=True)),)
             return Answer(kind="search_page", status=429, body=document("Busy", ""), headers=wait)
         if word == "login":
@@ -141,8 +141,8 @@ def test_walls_are_told_apart_and_open_the_breaker(
     told: list[str] = []
     look = Browser.look
 
-    def looked(self: Browser, *args: Any, **options: Any) -> Any:
-        seen = look(self, *args, **options)
+    def looked(self: Browser, *args: Any) -> Any:
+        seen = look(self, *args)
         told.extend(seen.walls)
         assert not self._driver.execute_script("return document.body?.dataset.closed")
         return seen

@@ -121,7 +121,7 @@ def to_the_end(running: Browser, word: str) -> float:
     num_cards = 0
     while num_cards < POSTS_A_WORD:
         running.answers(tiktok.is_listing)
-        num_cards += len(running.look(of_page(tiktok.SELECTORS, url), num_cards, True).cards)
+        num_cards += len(running.look(of_page(tiktok.SELECTORS, url), num_cards).cards)
     return running.memory_bytes()
 
 

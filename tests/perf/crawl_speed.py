@@ -83,9 +83,10 @@ def _times(ours: float, theirs: float) -> str:
     return f"{ours / theirs:.1f}" if theirs else "none of theirs counts"
 
 
-def _verdict(taken: Taken, main: Taken | None) -> str:
+def _verdict(taken: Taken, others: list[Taken]) -> str:
     """What the targets make of one of our runs."""
-    speed = f"{taken.per_s / main.per_s:.1f} times its videos/s (target {TARGET_RATIO:.0f})" if main and main.per_s else "no peer"
+    speeds = [f"{taken.per_s / other.per_s:.1f} times {other.name}" for other in others if other.per_s]
+    speed = f"videos/s {', '.join(speeds) or 'without a peer'} (target {TARGET_RATIO:.0f})"
     cpu = f"{taken.cpu_ms:.1f} ms CPU a video (target {TARGET_MS:.0f})"
     return f"{taken.name}: {speed}; {cpu}; {100 * taken.sounding / taken.asked:.1f} % with sound (target 100)"
 
@@ -123,7 +124,7 @@ def speed(console: Console, number: int, threads: int, folder: Path | None, scra
     for taken in ours:
         print(_roles(taken))
     for taken in ours:
-        print(_verdict(taken, theirs[1] if theirs else None))
+        print(_verdict(taken, theirs))
     return all(taken.asked == taken.good == taken.sounding == taken.told == taken.hashed for taken in ours)
 
 
