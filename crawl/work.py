@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crawl.access import Access
@@ -32,7 +32,7 @@ class Work:
     pacer: Actor
     secret: bytes
     mark: str
-    optout: OptOut = OptOut()
+    optout: OptOut = field(default_factory=OptOut)
 
     @property
     def platform(self) -> Any:
