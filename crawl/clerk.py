@@ -32,6 +32,7 @@ class Clerk:
         self._changed = threading.Condition()
         self._reports: deque[Report] = deque()
         self._jobs: deque[Job] = deque()
+        self._without: tuple[str, ...] = ()
         self._waiting = self._held = 0
         self._over = self._closing = False
         self._error: BaseException | None = None
@@ -56,6 +57,12 @@ class Clerk:
         with self._changed:
             self._reports.append(report)
             self._changed.notify_all()
+
+    def leave_out(self, platform: str) -> None:
+        """No more posts of this platform are leased: they are left for the next crawl."""
+        with self._changed:
+            if platform not in self._without:
+                self._without += (platform,)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -129,7 +136,7 @@ class Clerk:
         wanted = self._wanted()
         if wanted <= 0 or time.monotonic() < self._lease_at:
             return
-        lease = self._frontier.ask("lease", self._owner, wanted)
+        lease = self._frontier.ask("lease", self._owner, wanted, self._without)
         now = time.monotonic()
         with self._changed:
             if lease.jobs and not self._held:

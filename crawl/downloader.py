@@ -137,8 +137,8 @@ class Downloader(YoutubeDL):
         for _ in range(HOPS_MAX + 1):
             try:
                 return self._send(request)
-            except Refused:
-                if led is None:
+            except Refused as refusal:
+                if led is None or refusal.rule != "robots":
                     raise
                 raise led from None
             except HTTPError as error:

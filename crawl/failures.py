@@ -25,6 +25,7 @@ from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, SSLError, Tr
 from yt_dlp.utils import YoutubeDLError
 
 from crawl.downloader import TooLarge, Unsupported
+from crawl.platforms import nameless
 from crawl.retry_after import retry_after_s
 from svmbench.errors import Failure
 
@@ -43,7 +44,7 @@ def cause_of(error: BaseException) -> BaseException:
 def common(error: BaseException, media: bool) -> Failure | None:
     """The failure, where it is none of the platform's own. media: the page was read, this is about the file."""
     cause = cause_of(error)
-    detail = " ".join(str(cause).split())[:DETAIL_MAX]
+    detail = nameless(" ".join(str(cause).split()))[:DETAIL_MAX]
     if isinstance(cause, HTTPError):
         return _of_status(cause, detail, media)
     kind = _of_network(cause, detail)
@@ -71,7 +72,9 @@ def _of_status(error: HTTPError, detail: str, media: bool) -> Failure:
     if 300 <= status < 400:
         path = urlsplit(headers.get("Location") or "").path
         login = path.rstrip("/").endswith("/login")
-        return Failure(kind="login_wall" if login else "redirected", permanent=False, wall=login, detail=f"{detail} to {path}")
+        return Failure(
+            kind="login_wall" if login else "redirected", permanent=False, wall=login, detail=f"{detail} to {nameless(path)}"
+        )
     if status in (429, 503):
         asked_s = retry_after_s(headers.get("Retry-After"), time.time())
         return Failure(kind="throttled", permanent=False, wall=status == 429, retry_after_s=asked_s, detail=detail)

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 THREADS_MAX = 8  # threads of one worker; beyond that one interpreter gains little
 BACKOFF_INTERVALS = 10  # ours: the first back-off, in request intervals; doubled each time, with full jitter
 BACKOFF_MAX_S = 600.0  # ours
-HOPELESS_MAX = 5  # ours: so many posts in a row whose media are on hosts that are given up end the work
+HOPELESS_MAX = 5  # ours: so many posts of a platform in a row whose media's hosts are given up end its fetching
 TELL_INTERVALS = 20  # ours: less than the shortest pause of the breaker, so that what a probe meets is told
 # Whole files with picture and sound first, then picture alone. The labels are the platform's: the decoder will look at the bytes.
 FORMAT = "b[vcodec!=none][acodec!=none][protocol^=http]/bv*[protocol^=http]"
@@ -69,7 +70,7 @@ class Fetcher:
         self._owner = uuid.uuid4().hex
         self._tmp = self._run.path / "crawl" / "tmp" / self._owner
         self._closing, self._stop = threading.Event(), threading.Event()
-        self._one_round, self._own, self._hopeless = threading.Lock(), threading.local(), 0
+        self._one_round, self._own, self._hopeless = threading.Lock(), threading.local(), Counter[str]()
         self._told: dict[str, float] = {}  # when the pacer was told last that a host answers
         self._means = Means(work, self._stop)
 
@@ -80,7 +81,7 @@ class Fetcher:
         self._closing.set()
 
     def work(self) -> None:
-        """Fetches until no post is left, or the host is given up. BadInput where the run folder cannot be seen from here."""
+        """Fetches until only posts of hosts that are given up are left. BadInput where the run folder cannot be seen from here."""
         with self._one_round:  # a driver that lost touch with us may ask anew
             self._find_run_folder()
             clerk = Clerk(self._frontier, self._owner, self._closing)
@@ -120,7 +121,7 @@ class Fetcher:
         except Stopped:
             return Report(job=job, outcome="given_back")
         except Blocked as wall:
-            return self._left(job, platform, str(wall))
+            return self._left(job, platform, str(wall), clerk)
         except Refused as refusal:
             return Report(job=job, outcome="rule", reason=refusal.rule, detail=refusal.detail)
         except DownloadFailed as error:
@@ -142,7 +143,7 @@ class Fetcher:
             path = self._media(platform, downloader, info, folder)
             sha256, size = take_in(self._run, path)
         self._passed(downloader.host)
-        self._hopeless = 0
+        self._hopeless[job.platform] = 0
         return self._done(job, platform, details, url, sha256, size)
 
     def _from_disk(self, job: Job, platform: Any) -> Report:
@@ -200,19 +201,17 @@ class Fetcher:
         wait_s = backoff_s(job.attempts, self._recipe.pace.pages_per_s, failure.retry_after_s, random.random())
         return Report(job=job, outcome="retry", reason=failure.kind, detail=failure.detail, after_s=wait_s)
 
-    def _left(self, job: Job, platform: Any, wall: str) -> Report:
-        """A post of a host that is given up. Without the host of its pages nothing else of a platform can be fetched; without one
-        host of media perhaps the posts with media elsewhere.
+    def _left(self, job: Job, platform: Any, wall: str, clerk: Clerk) -> Report:
+        """A post of a host that is given up is left for the next crawl. Without the host of its pages nothing else of a platform
+        can be fetched; without one host of media perhaps the posts with media elsewhere.
         """
         if self._downloader(platform).host in platform.HOSTS:
-            if job.platform != self._recipe.search.platform:  # the others of the list may do well
-                return Report(job=job, outcome="failure", reason="given_up", detail=wall)
-            self._closing.set()
+            clerk.leave_out(job.platform)
             return Report(job=job, outcome="given_back")
-        self._hopeless += 1
-        if self._hopeless >= HOPELESS_MAX:
-            self._closing.set()
-        return self._again(job, Failure(kind="given_up", permanent=False, detail=wall))
+        self._hopeless[job.platform] += 1
+        if self._hopeless[job.platform] >= HOPELESS_MAX:
+            clerk.leave_out(job.platform)
+        return Report(job=job, outcome="left", detail=wall)
 
     def _tell_pacer(self, job: Job, host: str, failure: Failure) -> None:
         if not failure.permanent:

@@ -133,22 +133,25 @@ class Frontier:
             )
 
     # -- fetching
-    def lease(self, owner: str, number: int) -> Lease:
-        """Up to so many jobs for this worker, the best rank first; jobs whose lease ran out come back."""
+    def lease(self, owner: str, number: int, without: Sequence[str] = ()) -> Lease:
+        """Up to so many jobs for this worker, the best rank first; jobs whose lease ran out come back.
+
+        without: platforms that the worker has given up; it is over when only jobs of theirs are left.
+        """
         with self._file.writing() as db:
             now = self._file.now()
             jobs.refresh(db, now)
             standing = jobs.standing(db)
             if standing.halted:
                 return Lease(over=True)
-            given = jobs.take(db, owner, int(min(number, standing.room)), now, now + LEASE_S)
+            given = jobs.take(db, owner, int(min(number, standing.room)), now, now + LEASE_S, without)
             if given:
                 return Lease(given)
             if _searching(db):
                 return Lease(wait_s=POLL_S)
             due = db.execute("SELECT min(due) FROM job INDEXED BY job_due WHERE state='waiting' AND due>0").fetchone()[0]
             wait_s = POLL_S if due is None else min(POLL_MAX_S, max(POLL_S, due - now))
-            return Lease(wait_s=wait_s, over=not standing.num_open)
+            return Lease(wait_s=wait_s, over=not jobs.open_ones(db, without))
 
     def renew(self, owner: str) -> int:
         """The worker lives: its leases last LEASE_S from now. Returns how many it holds."""

@@ -14,7 +14,7 @@ CREATE TABLE job(
   token INTEGER NOT NULL DEFAULT 0,     -- grows with each lease, and when a lease is lost
   attempts INTEGER NOT NULL DEFAULT 0,  -- tries that failed, of this crawl
   losses INTEGER NOT NULL DEFAULT 0,    -- leases that ran out
-  due REAL,                             -- waiting: when it is ready again; leased: when the lease runs out
+  due REAL,                             -- waiting: when it is ready again, infinite for not in this crawl; leased: when the lease runs out
   owner TEXT, leased_at REAL,           -- leased: who renews it ('' nobody), and since when
   stage TEXT NOT NULL DEFAULT '', kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', value REAL,
   detail TEXT NOT NULL DEFAULT '',
@@ -22,7 +22,7 @@ CREATE TABLE job(
   CHECK((due IS NOT NULL)=(state IN ('waiting','leased')) AND (owner IS NOT NULL)=(state='leased')
     AND (exported IS NOT NULL)=(state IN ('done','dropped')))) STRICT;
 CREATE UNIQUE INDEX job_id ON job(id);
-CREATE INDEX job_ready ON job(state) WHERE state='ready';
+CREATE INDEX job_ready ON job(platform) WHERE state='ready';
 CREATE INDEX job_due ON job(state, due) WHERE due IS NOT NULL;
 CREATE INDEX job_owner ON job(owner) WHERE owner IS NOT NULL;
 CREATE INDEX job_leased ON job(id) WHERE owner IS NOT NULL;

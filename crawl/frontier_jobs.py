@@ -1,7 +1,7 @@
 """The life of a job inside the frontier: found, leased, reported, lost, due again. Each function is a part of one transaction.
 
 ready -> leased -> done | dropped
-  ^        |-> waiting (for another try) -> ready
+  ^        |-> waiting (for another try, or the next crawl) -> ready
   |--------|   given back, or the lease ran out
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from crawl.jobs import DONE, GIVEN_BACK, RETRY, Found, Job, Report
+from crawl.jobs import DONE, GIVEN_BACK, LEFT, RETRY, Found, Job, Report
 
 BAND = 2**36  # jobs that fit into one rank: see frontier.sql
 RANK_MAX = 2**26  # ranks beyond it share one: the key must stay below 2^63
@@ -32,8 +32,9 @@ DUE = "SELECT key FROM job INDEXED BY job_due WHERE state='waiting' AND due<=? O
 RAN_OUT = "SELECT key, token, losses+1 FROM job INDEXED BY job_due WHERE state='leased' AND due<?"
 NEXT = (
     "SELECT key, id, platform, post_id, url, token+1, attempts FROM job INDEXED BY job_ready WHERE state='ready'"
-    " ORDER BY key LIMIT ?"
+    " AND platform=? ORDER BY key LIMIT ?"
 )
+FOLLOWING = "SELECT min(platform) FROM job INDEXED BY job_ready WHERE state='ready' AND platform>?"
 HELD = "SELECT key, token FROM job INDEXED BY job_leased WHERE id=? AND owner IS NOT NULL"
 
 
@@ -43,7 +44,6 @@ class Standing:
 
     halted: str
     room: float
-    num_open: int
 
 
 def halted(done: int, num_bytes: int, limit: int | None, disk_bytes: int | None, stopped: bool) -> str:
@@ -59,9 +59,9 @@ def standing(db: sqlite3.Connection) -> Standing:
     """The limits beside what is there."""
     limit, disk_bytes, stopped, num_bytes = db.execute("SELECT done_max, bytes_max, stopped, num_bytes FROM meta").fetchone()
     counts = dict(db.execute("SELECT state, sum(n) FROM tally WHERE state<>'dropped' GROUP BY state").fetchall())
-    done, leased = counts.pop("done", 0), counts.get("leased", 0)
-    room = math.inf if limit is None else limit - done - leased
-    return Standing(halted(done, num_bytes, limit, disk_bytes, bool(stopped)), room, sum(counts.values()))
+    done = counts.get("done", 0)
+    room = math.inf if limit is None else limit - done - counts.get("leased", 0)
+    return Standing(halted(done, num_bytes, limit, disk_bytes, bool(stopped)), room)
 
 
 def add(db: sqlite3.Connection, now: float, query: int, found: Iterable[Found]) -> tuple[int, bool]:
@@ -111,14 +111,32 @@ def refresh(db: sqlite3.Connection, now: float) -> None:
             )
 
 
-def take(db: sqlite3.Connection, owner: str, number: int, now: float, until: float) -> tuple[Job, ...]:
-    """Leases up to so many ready jobs, the best rank first."""
-    rows = db.execute(NEXT, (number,)).fetchall()
+def take(db: sqlite3.Connection, owner: str, number: int, now: float, until: float, without: Sequence[str]) -> tuple[Job, ...]:
+    """Leases up to so many ready jobs, the best rank first. without: platforms that are not asked for."""
+    rows = sorted(row for name in _ready(db, without) for row in db.execute(NEXT, (name, number)))[:number]
     db.executemany(
         "UPDATE job SET state='leased', token=token+1, due=?, owner=?, leased_at=? WHERE key=?",
         [(until, owner, now, row[0]) for row in rows],
     )
     return tuple(Job(*row[1:]) for row in rows)
+
+
+def _ready(db: sqlite3.Connection, without: Sequence[str]) -> Iterator[str]:
+    """Platforms of which jobs are ready; a look into the index for each, however many jobs."""
+    name = ""
+    while name := db.execute(FOLLOWING, (name,)).fetchone()[0] or "":
+        if name not in without:
+            yield name
+
+
+def open_ones(db: sqlite3.Connection, without: Sequence[str]) -> bool:
+    """Whether there is any job that is ready, leased, or waits for another try in this crawl."""
+    unasked = ",".join("?" * len(without))
+    held = (
+        "SELECT EXISTS(SELECT 1 FROM job INDEXED BY job_due WHERE state IN ('leased','waiting') AND due<?"
+        f" AND platform NOT IN ({unasked}))"
+    )
+    return any(_ready(db, without)) or bool(db.execute(held, (math.inf, *without)).fetchone()[0])
 
 
 def report(db: sqlite3.Connection, said: Report, now: float) -> bool:
@@ -135,6 +153,8 @@ def report(db: sqlite3.Connection, said: Report, now: float) -> bool:
     db.execute("INSERT INTO attempt VALUES(NULL,?,?,?,?,?,?)", (key, job.token, now, said.outcome, said.reason, said.detail))
     if said.outcome == RETRY:
         _end(db, key, "state='waiting', attempts=attempts+1, due=?", now + said.after_s)
+    elif said.outcome == LEFT:
+        _end(db, key, "state='waiting', due=?", math.inf)
     elif said.outcome == GIVEN_BACK:
         _end(db, key, "state='ready', due=NULL")
     elif said.outcome == DONE:

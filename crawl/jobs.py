@@ -12,7 +12,7 @@ HIGH_WATER = 5_000  # ours: with so many posts ready to be fetched, a search tha
 TRIES = 2  # ours: searches of one word in one crawl that end at a wall
 AT_ONCE = ("captcha", "login_wall")  # walls that open the breaker at once
 
-DONE, RULE, FAILURE, RETRY, GIVEN_BACK = "done", "rule", "failure", "retry", "given_back"
+DONE, RULE, FAILURE, RETRY, LEFT, GIVEN_BACK = "done", "rule", "failure", "retry", "left", "given_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +63,12 @@ class Report:
     """What became of one lease.
 
     outcome: done (record: the Post as a mapping; sha256 and num_bytes of its stored file), rule or failure (out for good, with
-    reason, value and detail), retry (another try may go well after after_s), given_back (not tried at all).
+    reason, value and detail), retry (another try may go well after after_s), left (no try before the next crawl can go well),
+    given_back (not tried at all).
     """
 
     job: Job
-    outcome: Literal["done", "rule", "failure", "retry", "given_back"]
+    outcome: Literal["done", "rule", "failure", "retry", "left", "given_back"]
     reason: str = ""
     value: float | None = None
     detail: str = ""

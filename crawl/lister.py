@@ -167,6 +167,6 @@ class Lister:
                 raise Stopped
             if stats.count("ready") < HIGH_WATER:
                 return
-            if wall := self._pacer.ask("blocked").get(self._host):
-                raise Blocked(f"{self._host} answers with a wall ({wall})")
+            for host, wall in self._pacer.ask("blocked").items():  # of the media, too: then nobody makes room
+                raise Blocked(f"{host} answers with a wall ({wall})")
             place.wait(ROOM_S)

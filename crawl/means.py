@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from crawl.access import Access
 from crawl.pacer import take_turn
+from crawl.platforms import nameless
 from crawl.robots import AGENT, Robots, unwelcome
 from crawl.work import Work
 from svmbench import __version__
@@ -62,14 +63,14 @@ class Means:
     def turn(self, url: str, stop: threading.Event | None = None) -> None:
         """Returns when a request for this address may be sent. stop: ends the waiting, instead of the worker's own."""
         if not self.robots.allows(url):
-            raise Refused("robots", f"robots.txt of {host_of(url)} forbids {url}")
+            raise Refused("robots", f"robots.txt of {host_of(url)} forbids {nameless(url)}")
         if not take_turn(self.pacer, host_of(url), stop or self._stop):
             raise Stopped
 
     def answered(self, url: str, headers: Any) -> None:
         """To be told of each answer: it may keep crawlers away."""
         if self._obey and (tag := unwelcome(", ".join(headers.get_all("X-Robots-Tag") or ()))):
-            raise Refused("x_robots_tag", f"{url} says X-Robots-Tag: {tag}")
+            raise Refused("x_robots_tag", f"{nameless(url)} says X-Robots-Tag: {tag}")
 
     def ask(self, request: urllib.request.Request) -> Heard:
         """Sends a plain request and returns the answer, errors of HTTP included. OSError where none came.

@@ -54,7 +54,6 @@ FAILURES = {
     "no_ffmpeg": Reason("picture and sound came apart, and there is no ffmpeg to join them", "install ffmpeg, then retry"),
     "throttled": Reason("the host asked for a pause each time (429 or 503)", WAIT),
     "blocked": Reason("the host refuses this address of the network", WAIT),
-    "given_up": Reason("its host, or that of its media, was given up after repeated walls", WAIT),
     "forbidden": Reason("the host refused the page (403)", WAIT),
     "login_wall": Reason("the host wants a log-in", OPERATOR),
     "captcha": Reason("the host wants a captcha solved", OPERATOR),

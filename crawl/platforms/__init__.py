@@ -15,6 +15,8 @@ from svmbench.recipe import Search
 if TYPE_CHECKING:
     from crawl.means import Means
 
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)  # of mail
+_HANDLE = re.compile(r"[@\uff20][\w.\u00b7-]+")  # as TikTok and YouTube write them
 ROUNDING_S = 0.5  # platforms give whole seconds; the exact limits are the curation's
 
 
@@ -147,7 +149,7 @@ class Sourced(Platform, Protocol):
 
 
 class Fetched(Platform, Protocol):
-    """A platform whose media yt-dlp fetches."""
+    """A platform whose media yt-dlp fetches. It may have FORMAT: yt-dlp's choice among the streams, instead of the fetcher's."""
 
     def extractors(self) -> Sequence[Any]:
         """New yt-dlp extractors to use instead of all of yt-dlp's own."""
@@ -157,8 +159,13 @@ class Fetched(Platform, Protocol):
 
 
 def without_names(text: str) -> str:
-    """A caption without the names of users that it mentions, in single spaces."""
-    return " ".join(re.sub(r"(?<!\w)@[\w.]+", "", text).split())
+    """A caption without the users that it mentions and without addresses of mail, in single spaces."""
+    return " ".join(_HANDLE.sub("", _ADDRESS.sub("", text)).split())
+
+
+def nameless(text: str) -> str:
+    """What a site or a library said, or an address, with '@_' for the users that it names: for logs and tables."""
+    return _HANDLE.sub("@_", text)
 
 
 def candidate_of(details: Details) -> Candidate:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawl import lists
-from crawl.platforms import Candidate, Page
+from crawl.platforms import Candidate, Page, nameless
 from svmbench import plugins
 from svmbench.errors import BadInput, BadSettings, Failure
 from svmbench.recipe import Search
@@ -107,7 +107,7 @@ def _candidates(source: str, after: int) -> Iterator[tuple[int, Candidate]]:
 def _candidate(place: int, text: str, site: str = "") -> Candidate:
     found = resolve(text, site)
     if found is None:
-        return Candidate(post_id=str(place), refused="not_an_id", detail=text[:DETAIL_CHARS])
+        return Candidate(post_id=str(place), refused="not_an_id", detail=nameless(text)[:DETAIL_CHARS])
     return Candidate(platform=found[0], post_id=found[1])
 
 

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlsplit
 
 from yt_dlp.extractor.tiktok import TikTokIE
 
-from crawl.platforms import Candidate, Details, Page
+from crawl import failures
+from crawl.platforms import Candidate, Details, Page, nameless, without_names
 from svmbench.errors import BadSettings, Failure
 from svmbench.recipe import Search
 
@@ -32,7 +33,6 @@ _LINK_HOSTS = ("www.tiktok.com", "tiktok.com", "m.tiktok.com", "www.tiktokv.com"
 _POST = re.compile(r"/(?:@[^/]*/(?:video|photo)|v|embed(?:/v\d)?|player/v\d|(?:h5/)?share/video)/([0-9]{1,20})(?:\.html)?/?")
 _ID = re.compile(r"\d{1,20}", re.ASCII)
 _COUNT = re.compile(r"([\d.,]+)\s*([KMB]?)", re.IGNORECASE)
-_MENTION = re.compile(r"@[\w.]+")
 _NUMBER_MAX = 2**63 - 1  # what the tables hold
 # What yt-dlp says, and what it means: (text, kind, permanent, wall). The codes behind it are in its TikTok extractor.
 _SAYINGS = (
@@ -46,9 +46,6 @@ _SAYINGS = (
     ("Video not available", "gone", True, False),
     ("Requested format is not available", "no_video", True, False),
     ("No video formats found", "no_video", True, False),
-    ("more expected", "truncated", False, False),
-    ("any data blocks", "empty_file", False, False),
-    ("timed out", "timeout", False, False),
 )
 
 
@@ -171,7 +168,10 @@ def extractors() -> list[Any]:
 
 
 def details(info: Mapping[str, Any]) -> Details:
-    """What the video page says, from the extractor's unprocessed info dict."""
+    """What the video page says, from the extractor's unprocessed info dict.
+
+    An original sound has no title here: the site makes it of the uploader's name ('original sound - NAME').
+    """
     item = info["svmbench_item"]
     music, author, stats = _part(item, "music"), _part(item, "author"), _part(item, "stats")
     duration_s = _number(_part(item, "video").get("duration"))
@@ -184,7 +184,7 @@ def details(info: Mapping[str, Any]) -> Details:
         caption=_caption(item),
         hashtags=tuple(dict.fromkeys(tags)),
         track_id=str(music["id"]) if music.get("id") else None,
-        track_title=_text(music["title"]) if music.get("title") else None,
+        track_title=_text(music["title"]) if music.get("title") and not music.get("original") else None,
         track_original=bool(music.get("original")),
         posted_at=_time(_number(item.get("createTime"))),
         author_key=author.get("secUid") or author.get("id") or None,
@@ -209,7 +209,7 @@ def _caption(item: Mapping[str, Any]) -> str:
     for start, end in sorted(((s, e) for s, e in marked if s is not None and s >= 0 and e is not None), reverse=True):
         if text[2 * start : 2 * start + 2] == "@".encode("utf-16-le"):
             text = text[: 2 * start] + text[2 * max(start, end) :]
-    return " ".join(_MENTION.sub("", text.decode("utf-16-le", "replace")).split())
+    return without_names(text.decode("utf-16-le", "replace"))
 
 
 def _text(value: Any) -> str:
@@ -225,36 +225,16 @@ def _time(unix_s: int | None) -> str | None:
 
 
 def classify(error: BaseException) -> Failure:
-    """The kind of a failed fetch, from the exception that yt-dlp raised or the one behind it."""
-    inner = getattr(error, "exc_info", None)
-    cause = inner[1] if inner and inner[1] else error
-    detail = " ".join(str(getattr(cause, "orig_msg", None) or cause).split()).split(" Use --cookies")[0][:200]
-    status = getattr(cause, "status", None)
-    if isinstance(status, int):
-        return _http(status, cause, detail)
+    """The kind of a failed fetch; what the network and every site mean alike comes first."""
+    if failure := failures.common(error, media=False):
+        return failure
+    cause = failures.cause_of(error)
+    words = " ".join(str(getattr(cause, "orig_msg", None) or cause).split())
+    detail = nameless(words.split(" Use --cookies")[0])[: failures.DETAIL_MAX]
     for text, kind, permanent, wall in _SAYINGS:
-        if text in detail:
+        if text in words:
             return Failure(kind=kind, permanent=permanent, wall=wall, detail=detail)
-    return Failure(kind="network" if _is_network(error, cause) else "unknown", permanent=False, detail=detail)
-
-
-def _http(status: int, cause: BaseException, detail: str) -> Failure:
-    if status in (429, 503):
-        headers = getattr(getattr(cause, "response", None), "headers", {})
-        wait = str(headers.get("Retry-After", ""))
-        after_s = float(wait) if wait.isdigit() else None
-        return Failure(kind="throttled", permanent=False, wall=status == 429, retry_after_s=after_s, detail=detail)
-    if status == 403:
-        return Failure(kind="media_403", permanent=False, detail=detail)  # an expired link: the next try reads the page anew
-    if status in (404, 410):
-        return Failure(kind="gone", permanent=True, detail=detail)
-    return Failure(kind=f"http_{status}", permanent=400 <= status < 500, detail=detail)
-
-
-def _is_network(*errors: BaseException) -> bool:
-    from yt_dlp.networking.exceptions import TransportError
-
-    return any(isinstance(e, TransportError | ConnectionError) for e in errors)
+    return Failure(kind="unknown", permanent=False, detail=detail)
 
 
 def _number(value: Any) -> int | None:

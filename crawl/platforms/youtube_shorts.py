@@ -26,7 +26,7 @@ from yt_dlp.utils import YoutubeDLError
 
 from crawl import failures
 from crawl.means import Means
-from crawl.platforms import Candidate, Details, Page, without_names
+from crawl.platforms import Candidate, Details, Page, nameless, without_names
 from crawl.platforms._youtube import NOT_A_CLIP, Lists, OneVideo
 from svmbench.errors import BadSettings, Failure, MissingExtra
 from svmbench.recipe import Search
@@ -42,6 +42,7 @@ _ID = re.compile(r"[\w-]{11}", re.ASCII)
 _PATH = re.compile(r"/(?:shorts|embed|v|e|live)/([\w-]{11})(?:/|$)", re.ASCII)
 _SITES = ("youtube.com", "youtube-nocookie.com")
 _TAG = re.compile(r"(?<!\w)#(\w+)")
+_CLAIMANT = re.compile(r"(content from|claim by|claimants:?) .*")  # who had a video blocked
 _STALE = (400, 404)  # answers to a token that is not known any more
 # What YouTube or yt-dlp says, and what it means: (text, kind, permanent, wall); the first that fits. From its YouTube extractor.
 _SAYINGS = (
@@ -217,7 +218,8 @@ def classify(error: BaseException) -> Failure:
     cause = failures.cause_of(error)
     told = cause if isinstance(cause, YoutubeDLError) else error
     words = " ".join(str(getattr(told, "orig_msg", None) or told).split())
-    detail = words.split(" Use --cookies")[0].split("; please report")[0][: failures.DETAIL_MAX]
+    detail = words.split(" Use --cookies")[0].split("; please report")[0]
+    detail = nameless(_CLAIMANT.sub(r"\1 ...", detail))[: failures.DETAIL_MAX]
     for text, kind, permanent, wall in _SAYINGS:
         if text in words:
             return Failure(kind=kind, permanent=permanent, wall=wall, detail=detail)
