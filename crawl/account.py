@@ -65,6 +65,11 @@ def pace_line(stats: Stats, rates: Sequence[tuple[float, int]]) -> str:
     return f"{words}; {per_s:.2g} posts/s, {span(left / per_s)} for what is left{so_far}".removeprefix("; ")
 
 
+def posts(number: int) -> str:
+    """'1 post', '2 posts'."""
+    return f"{number:,} post{'s' if number != 1 else ''}"
+
+
 def gigabytes(number: float) -> str:
     """A size in GB, or in MB where it is small."""
     return f"{1000 * number:.0f} MB" if number < 1 else f"{number:.1f} GB" if number < 10 else f"{number:,.0f} GB"

@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crawl.account import gigabytes, span
+from crawl.account import gigabytes, posts, span
 from crawl.drive import frontier_path
 from crawl.frontier_read import Status, status
 from crawl.jobs import GOOD
@@ -78,24 +78,25 @@ def plan(recipe: Recipe, run: RunFolder, limit: int | None = None) -> Plan:
     """The plan for a recipe that has passed crawl.run.check, with what `run` has already, if it exists."""
     path = frontier_path(run)
     before = status(path) if path.is_file() else None
-    members = _members(recipe)
-    words = _words(recipe, members, before)
+    told = [_expected(recipe.search, word) for word in recipe.search.words]
+    members = (recipe.search.platform, *(name for counts in told for name in counts or () if name))
+    words = _words(recipe, tuple(dict.fromkeys(members)), told, before)
     pages = sum(w.search_requests + w.page_requests for w in words)
     media = min(sum(w.media_requests for w in words), limit if limit is not None else math.inf)
     clips = min(sum(w.posts for w in words), limit if limit is not None else math.inf)
     pace = recipe.pace
     # All pages come from one host, asked at intervals that JITTER lengthens; media come from others, in parallel.
     paced_s = (1 + sum(JITTER) / 2) * max(pages, media) / pace.pages_per_s
-    modules = [module(name) for name in members]
+    modules = [module(name) for name in dict.fromkeys(members)]
     ignored = "" if recipe.robots == "obey" else f"ignored: {recipe.robots.ignore_because}"
     return Plan(
         recipe=recipe.name,
         run=str(run.path),
         platform=recipe.search.platform,
-        site="the embedded platform on this machine" if embedded(recipe) else "live",
+        site=_site(recipe, modules[0]),
         hosts=tuple(dict.fromkeys(host for m in modules for host in m.HOSTS)),
         terms=tuple(dict.fromkeys(m.TERMS for m in modules if m.TERMS)),
-        robots=ignored or "obeyed: read once a day from each host, before anything else",
+        robots=ignored or ("obeyed: read once a day from each host, before anything else" if pages else "nothing is asked"),
         words=words,
         requests=int(pages + media),
         pages_per_s=pace.pages_per_s,

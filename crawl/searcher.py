@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from urllib.parse import urljoin
 
 from selenium.common.exceptions import TimeoutException, WebDriverException
 from urllib3.exceptions import HTTPError
@@ -131,8 +132,7 @@ class Searcher:
     def _search(self, place: Place, url: str, page: Results) -> tuple[str, str]:
         if page.full:
             return "quota", page.explain("quota")
-        if not self._robots.allows(url):
-            raise Refused("robots", f"robots.txt of {self._host} forbids {url}")
+        self._complain_if_forbidden(url, page)
         self._complain_if_blocked((self._host,))
         running = self._running()
         self._turn(place)
@@ -170,6 +170,14 @@ class Searcher:
     def _answers(self, running: Browser, url: str) -> list[Answer]:
         return running.answers(lambda asked: asked == url or self._platform.is_listing(asked))
 
+    def _complain_if_forbidden(self, url: str, page: Results) -> None:
+        """Raises if robots.txt keeps crawlers from the page, or from every address at which such a page fetches its results."""
+        if not self._robots.allows(url):
+            raise Refused("robots", f"robots.txt of {self._host} forbids {url}")
+        listings = [urljoin(url, path) for path in page.selectors["listing_paths"]]
+        if listings and not any(map(self._robots.allows, listings)):
+            raise Refused("robots", f"robots.txt of {self._host} forbids {listings[0]}, where the page fetches its results")
+
     def _complain_if_blocked(self, hosts: Sequence[str] = ()) -> None:
         """Raises if one of these hosts was given up; without any named, if any was."""
         for host, wall in self._pacer.ask("blocked").items():
@@ -193,6 +201,8 @@ class Searcher:
             if self._obey and (tag := unwelcome(answer.robots_tag)):
                 raise Refused("x_robots_tag", f"{answer.url} says X-Robots-Tag: {tag}")
             listing = self._platform.is_listing(answer.url)
+            if listing and not self._robots.allows(answer.url):
+                raise Refused("robots", f"robots.txt of {self._host} forbids {answer.url}, which the page fetched")
             if answer.status == 429 or answer.status >= 500:
                 self._pacer.ask("throttled", self._host, answer.after_s)
                 pause_s = answer.after_s or PAUSE_INTERVALS / self._recipe.pace.pages_per_s

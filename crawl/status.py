@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crawl.account import gigabytes, span
+from crawl.account import gigabytes, posts, span
 from crawl.drive import frontier_path
 from crawl.frontier_read import HOUR_S, Fate, Status, Word, failures, status
 from crawl.host import Host
@@ -45,7 +45,7 @@ def read_status(run: RunFolder) -> dict[str, Any]:
         "kept": found.done, "left": left, "waiting_for_another_try": found.waiting,
         "dropped": [_fate(f) for f in found.dropped if f.kind == "rule"],
         "failed": [_fate(f) for f in found.dropped if f.kind != "rule"],
-        "words": [{**asdict(w), "means": _word_means(w)} for w in found.words],
+        "words": [{**asdict(w), "means": _word_means(w, at_work)} for w in found.words],
         "hosts": _hosts(recipe, found), "tries": found.tries, "tries_that_failed_before": dict(found.retries),
         "media_files": found.files, "media_gb": found.num_bytes / 1e9, "quota_gb": recipe.pace.disk_gb,
         "kept_an_hour": found.done_last_hour, "last_try_s_ago": None if found.last_at is None else time.time() - found.last_at,
@@ -73,11 +73,15 @@ def _state(at_work: bool, found: Status, left: int, unread: Sequence[str]) -> st
     if at_work:
         return "at work"
     if found.stopped in ("limit", "disk"):
-        return f"ended at {'--limit' if found.stopped == 'limit' else 'pace.disk_gb'}, {left} posts left"
+        return f"ended at {'--limit' if found.stopped == 'limit' else 'pace.disk_gb'}: {_what_is_left(found, left, unread)}"
     if left or unread:
-        words = f"{len(unread)} of {len(found.words)} words not read to their end" if unread else ""
-        return "stopped: " + ", ".join(filter(None, (f"{left} posts left" if left else "", words)))
+        return f"stopped: {_what_is_left(found, left, unread)}"
     return "finished"
+
+
+def _what_is_left(found: Status, left: int, unread: Sequence[str]) -> str:
+    words = f"{len(unread)} of {len(found.words)} words not read to the end" if unread else ""
+    return ", ".join(filter(None, (f"{posts(left)} left" if left or not unread else "", words)))
 
 
 def _next(run: RunFolder, at_work: bool, found: Status, left: int, unread: Sequence[str]) -> str:
@@ -106,10 +110,10 @@ def _fate(fate: Fate) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _word_means(word: Word) -> str:
+def _word_means(word: Word, at_work: bool) -> str:
     if word.outcome:
         return outcome_of(word.outcome).meaning
-    if word.state == "leased":
+    if word.state == "leased" and at_work:
         return "being searched"
     return "not read to its end yet" if word.position else "not searched yet"
 
@@ -135,7 +139,7 @@ def show_status(told: dict[str, Any]) -> RenderableType:
     """For the terminal."""
     lines = [
         ("run", f"{told['run']}  (recipe {told['recipe']}, platform {told['platform']})"), ("state", told["state"]),
-        ("kept", f"{told['kept']:,} posts, {told['media_files']:,} files, {_gigabytes(told)}"), ("left", _left(told)),
+        ("kept", f"{posts(told['kept'])}, {told['media_files']:,} different files, {_gigabytes(told)}"), ("left", _left(told)),
         ("speed", _speed(told)),
     ]  # fmt: skip
     for host, text in told["hosts"].items():
@@ -145,15 +149,18 @@ def show_status(told: dict[str, Any]) -> RenderableType:
     for reason, number in told["tries_that_failed_before"].items():
         lines.append(("tried again", f"{number:,} times after {reason}: {reason_of(reason).meaning}"))
     parts: list[RenderableType] = [_lines(lines), _words(told["words"])]
+    everything = told["kept"] + told["left"] + sum(fate["number"] for fate in (*told["dropped"], *told["failed"]))
+    if sum(word["found"] for word in told["words"]) > everything:
+        parts.append(Text(f"{posts(everything)} in all: some were found by more than one word"))
     if told["dropped"] or told["failed"]:
         parts.append(_reasons(told["dropped"], told["failed"]))
-    return Group(*parts, _lines([("next", told["next"])]))
+    return Group(*parts, Text.assemble(("next", "bold"), f"  {told['next']}"))
 
 
 def show_failures(fates: list[dict[str, Any]], run: RunFolder) -> RenderableType:
     """For the terminal."""
     if not fates:
-        return Text("every post that was looked at was kept")
+        return Text("no post was left out so far")
     parts: list[RenderableType] = []
     for fate in fates:
         title = Text.assemble((fate["reason"], "bold"), f"  {fate['number']:,}  {fate['means']}")
@@ -174,13 +181,13 @@ def _gigabytes(told: dict[str, Any]) -> str:
 def _left(told: dict[str, Any]) -> str:
     waiting = f", of which {told['waiting_for_another_try']:,} wait for another try" if told["waiting_for_another_try"] else ""
     time_left = f"; about {span(told['left_s'])} at the speed of the last hour" if told["left_s"] else ""
-    return f"{told['left']:,} posts{waiting}{time_left}"
+    return f"{posts(told['left'])}{waiting}{time_left}"
 
 
 def _speed(told: dict[str, Any]) -> str:
     if told["last_try_s_ago"] is None:
         return "nothing was fetched yet"
-    return f"{told['kept_an_hour']:,} posts kept in the last hour of work; the last try was {span(told['last_try_s_ago'])} ago"
+    return f"{posts(told['kept_an_hour'])} kept in the last hour of work; the last try was {span(told['last_try_s_ago'])} ago"
 
 
 def _lines(lines: list[tuple[str, str]]) -> Table:
@@ -192,8 +199,8 @@ def _lines(lines: list[tuple[str, str]]) -> Table:
 
 def _words(words: list[dict[str, Any]]) -> Table:
     table = Table(title="Words", title_justify="left")
-    for name in ("word", "read", "new", "how it stands"):
-        table.add_column(name, justify="right" if name in ("read", "new") else "left")
+    for name in ("word", "read", "found", "how it stands"):
+        table.add_column(name, justify="right" if name in ("read", "found") else "left")
     for word in words:
         detail = f" ({word['detail']})" if word["detail"] else ""
         table.add_row(Text(word["word"]), f"{word['position']:,}", f"{word['found']:,}", Text(word["means"] + detail))

@@ -117,7 +117,7 @@ def look(order: Order, *, out: Path | None, limit: int | None, reason: str | Non
     if as_json:
         print(jsonlib.dumps(told, default=str))
     else:
-        Console().print(page)
+        Console().print(page, soft_wrap=True)  # commands and links stay whole, to be copied
 
 
 def work(

@@ -120,7 +120,8 @@ def test_what_is_kept_of_a_post(site: Site, site_catalogue: Path, tmp_path: Path
     post = got.post(one.post_id)
     assert post["url"] == f"https://www.tiktok.com/@_/video/{one.post_id}"
     assert (post["likes"], post["likes_exact"], post["duration_s"]) == (one.likes, True, 1.0)
-    assert (post["track_id"], post["track_title"], post["track_original"]) == (one.track_id, one.track_title, one.track_original)
+    assert (post["track_id"], post["track_title"], post["track_original"]) == (one.track_id, None, one.track_original is True)
+    assert got.post(rows[8].post_id)["track_title"] == rows[8].track_title
     assert post["hashtags"] == list(one.hashtags)
     assert post["caption"] == one.caption
     assert post["posted_at"].startswith("2023-11-1")
@@ -226,16 +227,19 @@ def test_both_shapes_of_search_answers_are_read() -> None:
         assert page.more
 
 
-def test_an_unknown_failure_is_tried_again_and_http_ones_by_their_status() -> None:
-    assert (tiktok.classify(ValueError("odd")).kind, tiktok.classify(ValueError("odd")).permanent) == ("unknown", False)
+def test_what_nobody_knows_is_tried_again() -> None:
+    assert (tiktok.classify(ExtractorError("odd")).kind, tiktok.classify(ExtractorError("odd")).permanent) == ("unknown", False)
 
-    class Http(Exception):
-        def __init__(self, status: int) -> None:
-            self.status = status
 
-    kinds = {status: tiktok.classify(Http(status)) for status in (404, 429, 451, 500, 503)}
-    assert {status: f.kind for status, f in kinds.items()} == {
-        404: "gone", 429: "throttled", 451: "http_451", 500: "http_500", 503: "throttled"
-    }  # fmt: skip
-    assert [status for status, f in kinds.items() if f.permanent] == [404, 451]
-    assert [status for status, f in kinds.items() if f.wall] == [429]
+@pytest.mark.parametrize(
+    ("status", "kind", "permanent", "wall"),
+    [(403, "forbidden", False, True), (404, "gone", True, False), (429, "throttled", False, True),
+     (451, "http_451", True, False), (500, "http_500", False, False), (503, "throttled", False, False)],
+)  # fmt: skip
+def test_each_platform_means_the_same_by_a_status(status: int, kind: str, permanent: bool, wall: bool) -> None:
+    headers = {"Retry-After": formatdate(time.time() + 60, usegmt=True)} if kind == "throttled" else {}
+    error = HTTPError(Response(io.BytesIO(), "https://www.tiktok.com/@_/video/1", headers, status))
+    for platform in (tiktok, youtube_shorts, research_api):
+        failure = platform.classify(error)
+        assert (failure.kind, failure.permanent, failure.wall) == (kind, permanent, wall)
+        assert failure.retry_after_s == (pytest.approx(60, abs=2) if headers else None)
