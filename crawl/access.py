@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class Access:
     """Plain strings, so that it travels to Ray workers. Access() is the live internet.
 
-    proxy_url: http://127.0.0.1:PORT for the browser and for yt-dlp.
+    proxy_url: http://127.0.0.1:PORT for every request.
     spki_pin: base64 SHA-256 of the site's public key, for Chromium's
         --ignore-certificate-errors-spki-list, which trusts this key and no other.
-    ca_file: PEM file of the authority that signed it, for yt-dlp (SSL_CERT_FILE with the compat option no-certifi).
+    ca_file: PEM file of the authority that signed it, for yt-dlp and for our own requests.
     """
 
     proxy_url: str | None = None

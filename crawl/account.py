@@ -56,7 +56,8 @@ def span(seconds: float) -> str:
 
 def pace_line(stats: Stats, rates: Sequence[tuple[float, int]]) -> str:
     """How fast it goes. rates: (monotonic time, posts that were finished by then), the oldest first."""
-    words = ", ".join(f"{q.word} {q.found}" for q in stats.queries if q.state == "leased")
+    words = ", ".join(f"{q.word} ({q.found:,} found)" for q in stats.queries if q.state == "leased")
+    words = f"searching {words}" if words else ""
     took_s, number = rates[-1][0] - rates[0][0], rates[-1][1] - rates[0][1]
     if not number:
         return words
@@ -65,7 +66,7 @@ def pace_line(stats: Stats, rates: Sequence[tuple[float, int]]) -> str:
     return f"{words}; {per_s:.2g} posts/s, {span(left / per_s)} for what is left{so_far}".removeprefix("; ")
 
 
-def posts(number: int) -> str:
+def say_posts(number: int) -> str:
     """'1 post', '2 posts'."""
     return f"{number:,} post{'s' if number != 1 else ''}"
 

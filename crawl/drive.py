@@ -16,7 +16,7 @@ from typing import Any
 from crawl.access import Access
 from crawl.account import account, complain, pace_line, unhappy
 from crawl.frontier_read import shared_words
-from crawl.jobs import Stats
+from crawl.jobs import GOOD, Stats
 from crawl.stopping import Signals
 from crawl.tables import BATCH, Tables
 from crawl.work import Work, module
@@ -27,13 +27,12 @@ from svmbench.progress import Progress, Stage
 from svmbench.recipe import Recipe
 from svmbench.store import RunFolder
 
-POLL_S = 0.25  # ours: the driver looks this often
+POLL_S = 0.5  # ours: the driver looks this often
 DRAIN_S = 10.0  # ours: so long the workers may finish what they hold when the crawl is stopped
 LEAVE_S = 2.0  # ours: then so long to leave it
 LOSSES_MAX = 60  # ours: so many deaths of workers, and no post finished between them, are a defect
 FREE_BYTES_MIN = 10**9  # ours: with less space on its disk the crawl stops in order, before a write fails
 RATE_S = 120.0  # ours: the rate shown is that of the last two minutes
-RESTART_S = 1.0  # ours: a worker that died has begun to start again by then
 PLACE_S = 30.0  # ours: of a worker that has not started for so long is told
 
 
@@ -49,6 +48,7 @@ class Drive:
         self._recipe, self._run, self._tables, self._fleet, self._progress = recipe, run, tables, fleet, progress
         self._platform = module(recipe.search.platform)
         self._calls: dict[Any, Actor] = {}
+        self._waking: set[Any] = set()  # calls to workers that died and are made anew
         self._losses, self._full, self._told = 0, "", dict[str, str]()
         self._rates: deque[tuple[float, int]] = deque()
 
@@ -153,7 +153,6 @@ class Drive:
     def _collect(self) -> None:
         """Waits a moment for workers that return; one that died begins again where the frontier says."""
         finished, _ = wait(self._calls, POLL_S)
-        lost = []
         for call in finished:
             worker = self._calls.pop(call)
             try:
@@ -162,10 +161,12 @@ class Drive:
                 self._losses += 1
                 if self._losses > LOSSES_MAX:
                     raise
-                lost.append(worker)
-        if lost:
-            time.sleep(RESTART_S)
-        self._calls |= {worker.call("work"): worker for worker in lost}
+                self._calls[awake := worker.awake()] = worker
+                self._waking.add(awake)
+            else:
+                if call in self._waking:
+                    self._calls[worker.call("work")] = worker
+            self._waking.discard(call)
 
     def _say(self, stage: Stage, stats: Stats, workers: list[Actor]) -> None:
         """What goes on, beside the bar; trouble also as a line of its own when it begins."""
@@ -225,14 +226,22 @@ def _over(stats: Stats) -> bool:
     return not stats.count("leased") and (bool(stats.stopped) or not (stats.searching or stats.count("ready")))
 
 
+def finished(stats: Stats, recipe: Recipe) -> bool:
+    """Whether all words were read and all posts looked at. Then not even a new start is noted."""
+    read = {q.word for q in stats.queries if q.state == "ended" and q.outcome in GOOD}
+    return read.issuperset(recipe.search.words) and not stats.count("ready", "leased")
+
+
 def _kind(text: str) -> str:
     """Trouble without its numbers, which change all the time."""
     return "".join(letter for letter in text if not letter.isdigit())
 
 
 def at_a_limit(stats: Stats, recipe: Recipe, notes: list[str]) -> bool:
-    """Whether --limit has ended the crawl, which is noted; StorageError where recipe.pace.disk_gb has."""
+    """Whether --limit has ended the crawl before all was done, which is noted; StorageError where recipe.pace.disk_gb has."""
     left = stats.count("ready", "leased")
+    if finished(stats, recipe):
+        return False
     if stats.stopped == "disk":
         raise StorageError(
             f"pace.disk_gb: the media take {stats.num_bytes / 1e9:.3g} of the {recipe.pace.disk_gb:g} GB that the recipe allows;"

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ class Fetcher:
         self._closing.set()
 
     def work(self) -> None:
-        """Fetches until only posts of hosts that are given up are left. BadInput where the run folder cannot be seen from here."""
+        """Fetches until no post is left but those of hosts that are given up. BadInput where the run folder is out of sight."""
         with self._one_round:  # a driver that lost touch with us may ask anew
             self._find_run_folder()
             clerk = Clerk(self._frontier, self._owner, self._closing)
@@ -189,8 +189,10 @@ class Fetcher:
         return Report(job=job, outcome="done", record=asdict(post), sha256=sha256, num_bytes=size)
 
     def _failed(self, job: Job, platform: Any, failure: Failure) -> Report:
-        """A failed try, of which the pacer is told."""
-        if platform.MEDIA != "file":
+        """A failed try, of which the pacer is told. A file of the user's is the same at the next try, so there is none."""
+        if platform.MEDIA == "file":
+            failure = replace(failure, permanent=True)
+        else:
             self._tell_pacer(job, self._downloader(platform).host or platform.HOSTS[0], failure)
         return self._again(job, failure)
 

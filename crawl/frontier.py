@@ -39,6 +39,10 @@ class Frontier:
 
     def __init__(self, path: str, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._file = File(path, wall, monotonic)
+        with self._file.writing() as db:  # while there was no frontier nobody could renew
+            until = self._file.now() + LEASE_S
+            db.execute("UPDATE job INDEXED BY job_owner SET due=? WHERE owner IS NOT NULL AND due<?", (until, until))
+            db.execute("UPDATE query SET lease_until=? WHERE state='leased' AND lease_until<?", (until, until))
 
     def close(self) -> None:
         self._file.close()
@@ -200,9 +204,15 @@ class Frontier:
             db.execute("INSERT OR REPLACE INTO robots VALUES(?,?,?,?)", (host, status, body, self._file.now()))
 
     # -- moving to the run's tables
-    def finished(self, limit: int) -> list[dict[str, Any]]:
-        """Jobs that are over and not yet in the run's tables, each with the words that found it in the order of the recipe."""
+    def finished(self, limit: int, at_least: int = 1) -> list[dict[str, Any]]:
+        """Jobs that are over and not yet in the run's tables, each with the words that found it in the order of the recipe.
+
+        None while there are fewer than at_least.
+        """
         with self._file.reading() as db:
+            waiting = db.execute("SELECT 1 FROM job INDEXED BY job_over WHERE exported=0 LIMIT ?", (at_least,)).fetchall()
+            if len(waiting) < at_least:
+                return []
             cursor = db.execute(
                 "SELECT job.key, id, state, stage, kind, reason, value, detail, record FROM job INDEXED BY job_over"
                 " LEFT JOIN video ON video.key=job.key WHERE exported=0 ORDER BY job.key LIMIT ?",

@@ -11,10 +11,10 @@ INSERT INTO meta(one) VALUES(1);
 CREATE TABLE job(
   key INTEGER PRIMARY KEY, id TEXT NOT NULL, platform TEXT NOT NULL, post_id TEXT NOT NULL, url TEXT NOT NULL,
   state TEXT NOT NULL CHECK(state IN ('ready','waiting','leased','done','dropped')),
-  token INTEGER NOT NULL DEFAULT 0,     -- grows with each lease, and when a lease is lost
+  token INTEGER NOT NULL DEFAULT 0,     -- grows with each lease
   attempts INTEGER NOT NULL DEFAULT 0,  -- tries that failed, of this crawl
   losses INTEGER NOT NULL DEFAULT 0,    -- leases that ran out
-  due REAL,                             -- waiting: when it is ready again, infinite for not in this crawl; leased: when the lease runs out
+  due REAL,                             -- waiting: when it is ready again (NOT_NOW: with the next crawl); leased: when that ends
   owner TEXT, leased_at REAL,           -- leased: who renews it ('' nobody), and since when
   stage TEXT NOT NULL DEFAULT '', kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', value REAL,
   detail TEXT NOT NULL DEFAULT '',

@@ -21,6 +21,7 @@ RANK_MAX = 2**26  # ranks beyond it share one: the key must stay below 2^63
 LEASES_MAX = 20  # ours: a post whose lease ran out this often is taken to kill its workers
 DUE_AT_ONCE = 1000  # ours: jobs made ready again by one lease, so that none takes long
 LOST = "lost"
+NOT_NOW = 1e12  # the end of waiting for the next crawl: later than any clock
 
 CHUNK = 1000  # ours: results taken in at once
 FOUND = (
@@ -136,7 +137,7 @@ def open_ones(db: sqlite3.Connection, without: Sequence[str]) -> bool:
         "SELECT EXISTS(SELECT 1 FROM job INDEXED BY job_due WHERE state IN ('leased','waiting') AND due<?"
         f" AND platform NOT IN ({unasked}))"
     )
-    return any(_ready(db, without)) or bool(db.execute(held, (math.inf, *without)).fetchone()[0])
+    return any(_ready(db, without)) or bool(db.execute(held, (NOT_NOW, *without)).fetchone()[0])
 
 
 def report(db: sqlite3.Connection, said: Report, now: float) -> bool:
@@ -154,7 +155,7 @@ def report(db: sqlite3.Connection, said: Report, now: float) -> bool:
     if said.outcome == RETRY:
         _end(db, key, "state='waiting', attempts=attempts+1, due=?", now + said.after_s)
     elif said.outcome == LEFT:
-        _end(db, key, "state='waiting', due=?", math.inf)
+        _end(db, key, "state='waiting', due=?", NOT_NOW)
     elif said.outcome == GIVEN_BACK:
         _end(db, key, "state='ready', due=NULL")
     elif said.outcome == DONE:

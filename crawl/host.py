@@ -83,7 +83,7 @@ class Host:
         if self.hold_until > max(now, self.open_until if self.openings else 0.0):
             said.append(f"waits {_duration(self.hold_until - now)}, as the host asked")
         if self.share < 1:
-            said.append(f"{1 / self.interval_s:.2g} requests/s after too many")
+            said.append(f"{1 / self.interval_s:.2g} requests/s since it asked for less")
         elif self.robots_s > self.recipe_s:
             said.append(f"{1 / self.interval_s:.2g} requests/s, as robots.txt asks")
         return ", ".join(said)

@@ -6,8 +6,7 @@ All numbers are upper bounds: words find the same posts, and rules refuse some b
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crawl.account import gigabytes, posts, span
+from crawl.account import gigabytes, say_posts, span
 from crawl.drive import frontier_path
 from crawl.frontier_read import Status, status
 from crawl.jobs import GOOD
 from crawl.pacer import JITTER
 from crawl.run import embedded
 from crawl.work import module
-from svmbench.recipe import Recipe
+from svmbench.recipe import Recipe, Search
 from svmbench.store import RunFolder
 
 CLIP_MB = 5.0  # a guess of ours: 30 s at 1.3 Mbit/s; the search results do not tell
@@ -79,15 +78,16 @@ def plan(recipe: Recipe, run: RunFolder, limit: int | None = None) -> Plan:
     path = frontier_path(run)
     before = status(path) if path.is_file() else None
     told = [_expected(recipe.search, word) for word in recipe.search.words]
-    members = (recipe.search.platform, *(name for counts in told for name in counts or () if name))
-    words = _words(recipe, tuple(dict.fromkeys(members)), told, before)
+    members = tuple(dict.fromkeys([recipe.search.platform, *(name for counts in told for name in counts or () if name)]))
+    words = _words(recipe, members, told, before)
     pages = sum(w.search_requests + w.page_requests for w in words)
     media = min(sum(w.media_requests for w in words), limit if limit is not None else math.inf)
     clips = min(sum(w.posts for w in words), limit if limit is not None else math.inf)
     pace = recipe.pace
     # All pages come from one host, asked at intervals that JITTER lengthens; media come from others, in parallel.
     paced_s = (1 + sum(JITTER) / 2) * max(pages, media) / pace.pages_per_s
-    modules = [module(name) for name in dict.fromkeys(members)]
+    room_gb = max(0.0, (pace.disk_gb or math.inf) - (before.num_bytes / 1e9 if before else 0.0))
+    modules = [module(name) for name in members]
     ignored = "" if recipe.robots == "obey" else f"ignored: {recipe.robots.ignore_because}"
     return Plan(
         recipe=recipe.name,
@@ -102,7 +102,7 @@ def plan(recipe: Recipe, run: RunFolder, limit: int | None = None) -> Plan:
         pages_per_s=pace.pages_per_s,
         media_parallel=pace.media_parallel,
         seconds=max(paced_s, media * CLIP_S / pace.media_parallel) if pages else 0.0,
-        disk_gb=min(clips * CLIP_MB / 1000, pace.disk_gb or math.inf) if modules[0].MEDIA != "none" else 0.0,
+        disk_gb=min(clips * CLIP_MB / 1000, room_gb) if modules[0].MEDIA != "none" else 0.0,
         quota_gb=pace.disk_gb,
         clip_mb=CLIP_MB,
         limit=limit,
@@ -110,28 +110,36 @@ def plan(recipe: Recipe, run: RunFolder, limit: int | None = None) -> Plan:
     )
 
 
-def _members(recipe: Recipe) -> Counter[str]:
-    """Posts by the platform that will fetch them, where a list tells; else none by the one that is searched."""
-    platform: Any = module(recipe.search.platform)
-    told: Mapping[str, int] = platform.expected(recipe.search) if hasattr(platform, "expected") else {}
-    return Counter({recipe.search.platform: 0, **{name: number for name, number in told.items() if name}})
+def _site(recipe: Recipe, platform: Any) -> str:
+    if embedded(recipe):
+        return "the embedded platform on this machine"
+    return "files of this machine" if platform.MEDIA == "file" else "live"
 
 
-def _words(recipe: Recipe, members: Counter[str], before: Status | None) -> tuple[WordPlan, ...]:
+def _expected(search: Search, word: str) -> Mapping[str, int] | None:
+    """Posts of a word by the platform that will fetch them, where a list or a folder tells; '' are rows that are no id."""
+    platform: Any = module(search.platform)
+    return platform.expected(search.model_copy(update={"words": (word,)})) if hasattr(platform, "expected") else None
+
+
+def _words(
+    recipe: Recipe, members: Sequence[str], told: Sequence[Mapping[str, int] | None], before: Status | None
+) -> tuple[WordPlan, ...]:
     """What is still to be done for each word, and for posts that were found before."""
     search, platform = recipe.search, module(recipe.search.platform)
     states = {w.word: w for w in before.words} if before else {}
     pages = max((getattr(module(name), "POST_REQUESTS", 1) for name in members if module(name).MEDIA == "yt_dlp"), default=0)
     plans = []
-    for word in search.words:
+    for word, counts in zip(search.words, told, strict=True):
         was = states.get(word)
-        posts = max(0, min(members.total() or search.posts_per_word, search.posts_per_word) - (was.position if was else 0))
+        most = search.posts_per_word if counts is None else min(sum(counts.values()), search.posts_per_word)
+        posts = max(0, most - (was.position if was else 0))
         if was and was.outcome in GOOD:
             posts = 0
         opening = posts > 0 and platform.SEARCH == "browser"
         requests = math.ceil(posts / platform.PAGE_ITEMS) + opening if platform.HOSTS else 0
         media = posts if pages else 0
-        state = f"{was.outcome or was.state}, {was.position:,} read" if was else ""
+        state = ", ".join(filter(None, (was.outcome, f"{was.position:,} read" if was.position else ""))) if was else ""
         plans.append(WordPlan(word=word, posts=posts, search_requests=requests, page_requests=posts * pages,
                               media_requests=media, state=state))  # fmt: skip
     if before and (left := before.ready + before.leased):
@@ -148,8 +156,11 @@ def _done(before: Status) -> Done:
 
 def lines(plan: Plan) -> list[tuple[str, str]]:
     """(what, value) for a person, the words apart."""
-    each = f"{plan.media_parallel} media at a time, if each takes {CLIP_S:g} s (a guess)"
+    media = any(word.media_requests for word in plan.words)
+    each = f" and {plan.media_parallel} media at a time, if each takes {CLIP_S:g} s (a guess)" if media else ""
     rate = f"{plan.pages_per_s:g} page{'s' if plan.pages_per_s != 1 else ''} a second for each host"
+    time = f"at most about {span(plan.seconds)}, at {rate}{each}" if plan.requests else "no host is asked, so nothing is paced"
+    disk = f"at most about {gigabytes(plan.disk_gb)}, if a clip has {plan.clip_mb:g} MB (a guess)"
     told = [
         ("recipe", plan.recipe),
         ("platform", f"{plan.platform}, {plan.site}"),
@@ -157,16 +168,14 @@ def lines(plan: Plan) -> list[tuple[str, str]]:
         ("terms", f"{', '.join(plan.terms)}: read them before you go on" if plan.terms else "none"),
         ("robots.txt", plan.robots),
         ("requests", f"at most {plan.requests:,}"),
-        (
-            "time",
-            f"at most about {span(plan.seconds)}, at {rate} and {each}",
-        ),
-        ("disk", f"at most about {gigabytes(plan.disk_gb)}, if a clip has {plan.clip_mb:g} MB (a guess)"),
+        ("time", time),
+        ("disk", disk if plan.disk_gb else "nothing more"),
     ]
     if plan.quota_gb:
-        told.append(("quota", f"pace.disk_gb: stops in order at {plan.quota_gb:g} GB"))
+        full = ", which are used up: raise it first" if plan.done and plan.done.gigabytes >= plan.quota_gb else ""
+        told.append(("quota", f"pace.disk_gb: stops in order at {gigabytes(plan.quota_gb)}{full}"))
     if plan.limit is not None:
-        told.append(("limit", f"stops in order when the run has {plan.limit:,} posts"))
+        told.append(("limit", f"stops in order when the run has {say_posts(plan.limit)}"))
     if plan.done:
         d = plan.done
         told.append(

@@ -52,7 +52,7 @@ FAILURES = {
     "not_ready": Reason("the site is still preparing it", RETRY),
     "no_formats": Reason("the site gave no stream that can be fetched; if many end so, it has closed this way to all", MEND),
     "no_ffmpeg": Reason("picture and sound came apart, and there is no ffmpeg to join them", "install ffmpeg, then retry"),
-    "throttled": Reason("the host asked for a pause each time (429 or 503)", WAIT),
+    "throttled": Reason("the host asked for a pause (429 or 503)", WAIT),
     "blocked": Reason("the host refuses this address of the network", WAIT),
     "forbidden": Reason("the host refused the page (403)", WAIT),
     "login_wall": Reason("the host wants a log-in", OPERATOR),
@@ -68,7 +68,7 @@ FAILURES = {
     "tls": Reason("no secure connection could be made", "look at the clock and the certificates of this machine, then retry"),
     "timeout": Reason("the host did not answer in time", RETRY),
     "network": Reason("the connection broke or could not be made", RETRY),
-    "truncated": Reason("fewer bytes came than were promised, each time", RETRY),
+    "truncated": Reason("fewer bytes came than were promised", RETRY),
     "empty_file": Reason("a file without content came", RETRY),
     "unreadable": Reason("the file cannot be read", "look at the file and its permissions, then retry"),
     "not_media": Reason("what came is no media file", RETRY),
@@ -85,7 +85,7 @@ FAILURES = {
 OUTCOMES = {
     "end": Reason("read to its end", NOTHING),
     "quota": Reason("search.posts_per_word was reached", NOTHING),
-    "empty": Reason("it finds nothing", "try another word"),
+    "empty": Reason("it finds nothing", "try another word, or other days where the recipe has since and until"),
     "stalled": Reason("the page stopped giving results without saying that it is the end", "run the same command again"),
     "robots": Reason("robots.txt forbids the search page", "write another platform into the recipe, or the reason to ignore it"),
     "page_changed": Reason(

@@ -13,16 +13,17 @@ import importlib.util
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawl.access import Access
 from crawl.account import account, complain
-from crawl.drive import Drive, at_a_limit, frontier_path
+from crawl.drive import Drive, at_a_limit, finished, frontier_path
 from crawl.frontier_read import shared_words
-from crawl.jobs import GOOD, Stats
+from crawl.jobs import GOOD
 from crawl.tables import STAGE, Tables
 from svmbench import optout, plugins
 from svmbench.errors import BadInput, BadSettings, MissingExtra
@@ -57,6 +58,7 @@ def check(recipe: Recipe) -> None:
         raise BadSettings(f"search.site: the embedded platform has no {search.platform!r}; write 'site: live'")
     if search.source and not hasattr(platform, "identity"):
         raise BadSettings(f"search.source: {search.platform} searches words and takes no {search.source}; leave it out")
+    _check_words(search.words)
     platform.check(search)
     if platform.SEARCH == "browser":
         _require(("selenium",))
@@ -66,6 +68,13 @@ def check(recipe: Recipe) -> None:
     folder = recipe.replica.media_dir
     if embedded(recipe) and folder and not Path(folder).is_dir():
         raise BadInput(f"replica.media_dir: {folder} is not a folder; name one that holds videos")
+
+
+def _check_words(words: Sequence[str]) -> None:
+    if not all(word.strip() for word in words):
+        raise BadSettings("search.words: a word is empty; a word that begins with # must stand in quotes in YAML")
+    if twice := sorted(word for word, number in Counter(words).items() if number > 1):
+        raise BadSettings(f"search.words: {', '.join(map(repr, twice))} stands there more than once")
 
 
 def _require(names: tuple[str, ...]) -> None:
@@ -121,12 +130,14 @@ def _prepare(
         if retry:
             tables.take_over(ask, 1)
             tables.retry(retry, frontier.retry_dropped)
-        if not _finished(frontier.stats(), recipe):
+        if not finished(frontier.stats(), recipe):
             quota = recipe.pace.disk_gb
             frontier.begin(recipe.search.words, GOOD, limit, round(quota * 1e9) if quota else None)
             frontier.refuse_ids(sorted(opted.posts), optout.REASON)
         stats = frontier.stats()
-        if not _finished(stats, recipe) and stats.stopped not in ("limit", "disk"):
+        if not finished(stats, recipe) and stats.stopped not in ("limit", "disk"):
+            if stats.searching:
+                tables.expect_words()
             return True
         tables.take_over(ask, 1)
         tables.complete_words(lambda: shared_words(frontier_path(run)))
@@ -138,12 +149,6 @@ def _prepare(
         return False
     finally:
         frontier.close()
-
-
-def _finished(stats: Stats, recipe: Recipe) -> bool:
-    """Whether all words were read and all posts looked at. Then not even a new start is noted."""
-    read = {q.word for q in stats.queries if q.state == "ended" and q.outcome in GOOD}
-    return read.issuperset(recipe.search.words) and not stats.count("ready", "leased")
 
 
 def _agree(recipe: Recipe, run: RunFolder, frontier: Frontier) -> None:

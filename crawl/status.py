@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crawl.account import gigabytes, posts, span
+from crawl.account import gigabytes, say_posts, span
 from crawl.drive import frontier_path
 from crawl.frontier_read import HOUR_S, Fate, Status, Word, failures, status
 from crawl.host import Host
@@ -72,7 +72,7 @@ def _frontier(run: RunFolder) -> Any:
 def _state(at_work: bool, found: Status, left: int, unread: Sequence[str]) -> str:
     if at_work:
         return "at work"
-    if found.stopped in ("limit", "disk"):
+    if (left or unread) and found.stopped in ("limit", "disk"):
         return f"ended at {'--limit' if found.stopped == 'limit' else 'pace.disk_gb'}: {_what_is_left(found, left, unread)}"
     if left or unread:
         return f"stopped: {_what_is_left(found, left, unread)}"
@@ -81,7 +81,7 @@ def _state(at_work: bool, found: Status, left: int, unread: Sequence[str]) -> st
 
 def _what_is_left(found: Status, left: int, unread: Sequence[str]) -> str:
     words = f"{len(unread)} of {len(found.words)} words not read to the end" if unread else ""
-    return ", ".join(filter(None, (f"{posts(left)} left" if left or not unread else "", words)))
+    return ", ".join(filter(None, (f"{say_posts(left)} left" if left else "", words)))
 
 
 def _next(run: RunFolder, at_work: bool, found: Status, left: int, unread: Sequence[str]) -> str:
@@ -89,12 +89,16 @@ def _next(run: RunFolder, at_work: bool, found: Status, left: int, unread: Seque
     again = f"svmbench crawl {source} --out {run.path}"
     if at_work:
         return "ctrl-C in its terminal stops it in order; the same command goes on"
-    if found.stopped == "disk":
+    if found.stopped == "disk" and (left or unread):
         return f"raise pace.disk_gb in the recipe, then: {again}"
     if left or unread:
         return again
     if any(fate.kind == "failure" for fate in found.dropped):
         return f"svmbench crawl failures {run.path}"
+    if found.done and module(recipe_of(run).search.platform).MEDIA == "none":
+        return f"its posts have no media; a recipe with 'platform: ids' fetches them: svmbench crawl RECIPE {run.path}"
+    if not found.done:
+        return f"nothing was kept: change the recipe, and crawl into a new folder; svmbench crawl failures {run.path} says why"
     return f"svmbench curate {run.path}"
 
 
@@ -139,19 +143,19 @@ def show_status(told: dict[str, Any]) -> RenderableType:
     """For the terminal."""
     lines = [
         ("run", f"{told['run']}  (recipe {told['recipe']}, platform {told['platform']})"), ("state", told["state"]),
-        ("kept", f"{posts(told['kept'])}, {told['media_files']:,} different files, {_gigabytes(told)}"), ("left", _left(told)),
-        ("speed", _speed(told)),
+        ("kept", f"{say_posts(told['kept'])}, {told['media_files']:,} different files, {_gigabytes(told)}"),
+        ("left", _left(told)), ("speed", _speed(told)),
     ]  # fmt: skip
     for host, text in told["hosts"].items():
         lines.append(("host", f"{host}: {text or 'answers at the full rate'}"))
     for text in told["selectors"].get("to_mend", ()):
         lines.append(("to mend", text))
     for reason, number in told["tries_that_failed_before"].items():
-        lines.append(("tried again", f"{number:,} times after {reason}: {reason_of(reason).meaning}"))
+        lines.append(("tried again", f"{number:,} time{'s' if number != 1 else ''} after {reason}: {reason_of(reason).meaning}"))
     parts: list[RenderableType] = [_lines(lines), _words(told["words"])]
     everything = told["kept"] + told["left"] + sum(fate["number"] for fate in (*told["dropped"], *told["failed"]))
     if sum(word["found"] for word in told["words"]) > everything:
-        parts.append(Text(f"{posts(everything)} in all: some were found by more than one word"))
+        parts.append(Text(f"{say_posts(everything)} in all: some were found by more than one word"))
     if told["dropped"] or told["failed"]:
         parts.append(_reasons(told["dropped"], told["failed"]))
     return Group(*parts, Text.assemble(("next", "bold"), f"  {told['next']}"))
@@ -169,25 +173,25 @@ def show_failures(fates: list[dict[str, Any]], run: RunFolder) -> RenderableType
         for example in fate["examples"]:
             value = "" if example["value"] is None else f"  value {example['value']:g}"
             detail = f"  {example['detail']}" if example["detail"] else ""
-            body.append(Text(f"    {example['url'] or example['id']}{value}{detail}", style="dim", overflow="fold"))
+            body.append(Text(f"    {example['url'] or example['id']}{value}{detail}", style="dim"))
         parts += [*body, Text()]
     return Group(*parts[:-1])
 
 
 def _gigabytes(told: dict[str, Any]) -> str:
-    return gigabytes(told["media_gb"]) + (f" of {told['quota_gb']:g} GB allowed" if told["quota_gb"] else "")
+    return gigabytes(told["media_gb"]) + (f" of {gigabytes(told['quota_gb'])} allowed" if told["quota_gb"] else "")
 
 
 def _left(told: dict[str, Any]) -> str:
     waiting = f", of which {told['waiting_for_another_try']:,} wait for another try" if told["waiting_for_another_try"] else ""
     time_left = f"; about {span(told['left_s'])} at the speed of the last hour" if told["left_s"] else ""
-    return f"{posts(told['left'])}{waiting}{time_left}"
+    return f"{say_posts(told['left'])}{waiting}{time_left}"
 
 
 def _speed(told: dict[str, Any]) -> str:
     if told["last_try_s_ago"] is None:
         return "nothing was fetched yet"
-    return f"{posts(told['kept_an_hour'])} kept in the last hour of work; the last try was {span(told['last_try_s_ago'])} ago"
+    return f"{say_posts(told['kept_an_hour'])} kept in the last hour of work; the last try was {span(told['last_try_s_ago'])} ago"
 
 
 def _lines(lines: list[tuple[str, str]]) -> Table:

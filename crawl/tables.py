@@ -1,7 +1,7 @@
 """From the frontier into the run's tables `posts` and `drops`: each finished post once, in one of them, whatever is killed when.
 
-    RUN/crawl/words-open.json   posts entered the tables while words were still searched; those that another word found later
-                                get it at the end. Removed when they have.
+    RUN/crawl/words-open.json   words are searched that may find posts which are in the tables already; these get them at the
+                                end of the crawl. Removed when they have.
     RUN/crawl/retry.json        a retry that was begun; finished by the next command in this folder
 
 Rows change only by Writer.replace, which puts new parts in the place of old ones in one step.
@@ -35,22 +35,24 @@ class Tables:
 
     def take_over(self, ask: Callable[..., Any], at_least: int) -> None:
         """Moves finished jobs over in parts of a fair size, until fewer than at_least wait. ask: the frontier, as Actor.ask."""
-        while len(rows := ask("finished", BATCH)) >= at_least:
-            self._add(rows, searching=ask("stats").searching)
+        while rows := ask("finished", BATCH, at_least):
+            self._add(rows)
             ask("exported", [row["id"] for row in rows])
 
-    def _add(self, rows: Iterable[Mapping[str, Any]], *, searching: bool) -> None:
+    def _add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Commits finished jobs; what is in the tables already stays as it is."""
         new = [row for row in rows if row["id"] not in self._done]
         if not new:
             return
-        if searching and not self._open.exists():
-            write_json(self._open, {})
         posts = to_table(Post, [_post(row) for row in new if row["state"] == "done"])
         drops = to_table(Drop, [_drop(row) for row in new if row["state"] == "dropped"])
         ids = [row["id"] for row in new]
         self._writer.commit(ids, {"posts": posts, "drops": drops})
         self._done.update(ids)
+
+    def expect_words(self) -> None:
+        """To be called before words are searched, also those of which an earlier crawl has read a part."""
+        write_json(self._open, {})
 
     def complete_words(self, shared: Callable[[], Mapping[str, tuple[str, ...]]]) -> None:
         """Gives posts that lack some all of their words. shared: tells the words of each post that several words have found."""

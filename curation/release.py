@@ -134,7 +134,10 @@ def _put_in_place(draft: Path, target: Path) -> None:
 
 def _gather(recipe: Recipe, run: RunFolder) -> _Material:
     """Reads everything but the features, and audits the split."""
-    splits = [part for part in run.read(Split, "splits") if part.clip_ids]
+    made = list(run.read(Split, "splits"))
+    splits = [part for part in made if part.clip_ids]
+    if made and not splits:
+        raise BadInput(f"{run.path} has no clip to publish: the curation kept none; 'svmbench curate report {run.path}' says why")
     if not splits:
         raise BadInput(f"{run.path} has no split to publish; run 'svmbench curate' first")
     clips = {clip.clip_id: clip for clip in run.read(Clip, "clips")}

@@ -96,7 +96,8 @@ def crawl(
             return
         where, progress = jobs.Where(local=local, address=address), Progress(quiet=as_json)
         run, stopped = jobs_crawl.work(order, where, progress, out=out, limit=limit, reason=reason)
-        close(progress, as_json, **({"stopped": "in order; the same command goes on"} if stopped else {}), run=run.path)
+        facts = {"stopped": "in order; the same command goes on"} if stopped else {"next": jobs_crawl.next_step(run)}
+        close(progress, as_json, run=run.path, **facts)
         if stopped:
             leave()
 

@@ -26,6 +26,7 @@ from typing import Any
 from svmbench.errors import BadInput, MissingExtra
 
 NAMESPACE = "svmbench"
+AGAIN_MAX = 10  # ours: while an actor restarts, Ray sends a call again about once a second
 _END = object()
 _LOCAL: dict[str, tuple[Any, ThreadPoolExecutor]] = {}  # local actors by name
 _HANDLES: dict[str, Any] = {}  # Ray's handles by name: making one costs as much as a call
@@ -42,8 +43,11 @@ class Actor:
     name: str
     local: bool
 
-    def call(self, method: str, *args: Any) -> Any:
-        """Starts a call; wait for it with Fleet.wait or result(). Arguments are plain data."""
+    def call(self, method: str, *args: Any, again: bool = False) -> Any:
+        """Starts a call; wait for it with Fleet.wait or result(). Arguments are plain data.
+
+        again: it may safely run twice, and is sent again while the actor restarts; that is seconds faster than to hear of it.
+        """
         if self.local:
             target, pool = _LOCAL[self.name]
             return pool.submit(getattr(target, method), *args)
@@ -54,7 +58,12 @@ class Actor:
                 _HANDLES[self.name] = ray.get_actor(self.name, namespace=NAMESPACE)
             except ValueError as error:
                 raise WorkerLost(f"{self.name} has ended") from error
-        return getattr(_HANDLES[self.name], method).remote(*args)
+        bound = getattr(_HANDLES[self.name], method)
+        return (bound.options(max_task_retries=AGAIN_MAX) if again else bound).remote(*args)
+
+    def awake(self) -> Any:
+        """Starts a call that returns when an actor on Ray that is made anew has begun; what is sent to it before may be lost."""
+        return self.call("__ray_ready__", again=True)
 
     def ask(self, method: str, *args: Any, patience_s: float = 180.0) -> Any:
         """Calls and waits. For methods that may safely run twice: while the actor is restarting the call is sent again. On a
@@ -64,7 +73,7 @@ class Actor:
         until = time.monotonic() + patience_s
         while True:
             try:
-                return result(self.call(method, *args))
+                return result(self.call(method, *args, again=True))
             except WorkerLost:
                 if time.monotonic() > until:
                     raise
@@ -137,9 +146,9 @@ def _revive(actor: Actor, patience_s: float = 60.0) -> None:
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
         try:
-            ray.get(ray.get_actor(actor.name, namespace=NAMESPACE).__ray_ready__.remote(), timeout=patience_s)
+            ray.get(actor.awake(), timeout=patience_s)
             return
-        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, ValueError):
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, WorkerLost):
             time.sleep(0.2)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
+from svmbench import optout
 from svmbench import recipe as recipes
 from svmbench.errors import BadInput, UnknownName
 from svmbench.jobs import RUNS, Where, check, crawl_job, extra, find_run
 from svmbench.progress import Progress
-from svmbench.provenance import recipe_of
+from svmbench.provenance import recipe_of, require_same
 from svmbench.recipe import Recipe
 from svmbench.store import RunFolder
 
@@ -73,6 +74,8 @@ def load(name: str, source: str | None) -> Recipe:
     try:
         recipe = recipes.load(name)
     except UnknownName:
+        if Path(f"{name}.yaml").is_file():
+            raise BadInput(f"{name!r} is no recipe that ships with svmbench; the file is 'svmbench crawl {name}.yaml'") from None
         near = get_close_matches(name, ACTIONS, n=1, cutoff=0.75)
         if not near:
             raise
@@ -104,7 +107,9 @@ def look(order: Order, *, out: Path | None, limit: int | None, reason: str | Non
     if order.action == "crawl":
         recipe = load(str(order.name), order.source)
         crawl.run.check(recipe)
-        told = crawl.plan.plan(recipe, RunFolder(out or RUNS / recipe.name), limit)
+        folder = RunFolder(out or RUNS / recipe.name)
+        _agree(recipe, folder)
+        told = crawl.plan.plan(recipe, folder, limit)
         page = crawl.plan.show(told)
         told = asdict(told)
     elif order.action == "status":
@@ -130,6 +135,7 @@ def work(
     else:
         recipe, source = load(str(order.name), order.source), order.name
         check(recipe)
+        _agree(recipe, RunFolder(out or RUNS / recipe.name))
         run = RunFolder.create(out or RUNS / recipe.name)
     try:
         with where.fleet() as fleet:
@@ -138,6 +144,19 @@ def work(
     except KeyboardInterrupt:
         return run, True
     return run, False
+
+
+def next_step(run: RunFolder) -> str:
+    """What to do after a crawl, as `status` says it."""
+    with extra("crawl"):
+        import crawl.status
+    return str(crawl.status.read_status(run)["next"])
+
+
+def _agree(recipe: Recipe, run: RunFolder) -> None:
+    """BadSettings where the folder is of another recipe, BadInput where the opt-out list is wrong: before anything is written."""
+    require_same(run, recipe)
+    optout.read(recipe, run)
 
 
 def _retried(order: Order, reason: str) -> tuple[RunFolder, Recipe]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass
@@ -39,6 +40,16 @@ class Summary:
         return {**plain, "balanced": self.balanced()}
 
 
+class StatedBars(Bars):
+    """A bar, and below it what the stage says of itself, cut at the width of the terminal: beside it the counts would go."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        for task in self.tasks:
+            if task.fields["state"]:
+                yield Text(f"  {task.fields['state']}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
 class Stage:
     """One running stage: add() as items finish."""
 
@@ -51,7 +62,7 @@ class Stage:
             self._bars.update(self._task, total=number)
 
     def say(self, text: str) -> None:
-        """A short state to show beside the bar, e.g. 'www.tiktok.com: waiting 3 s'."""
+        """A short state to show below the bar, e.g. 'www.tiktok.com: waiting 3 s'."""
         if self._bars:
             self._bars.update(self._task, state=text)
 
@@ -92,14 +103,16 @@ class Progress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         ]
-        if self.console.width >= 110:
-            columns.append(TextColumn("[dim]{task.fields[state]}"))
         try:
             if self.quiet:
                 yield Stage(summary, None, None)
                 return
-            with Bars(*columns, console=self.console, refresh_per_second=4) as bars:
-                yield Stage(summary, bars, bars.add_task(name, total=total, counts="", state=""))
+            with StatedBars(*columns, console=self.console, refresh_per_second=4) as bars:
+                task = bars.add_task(name, total=total, counts="", state="")
+                try:
+                    yield Stage(summary, bars, task)
+                finally:
+                    bars.update(task, state="")  # it is no longer so
         finally:
             summary.seconds = time.monotonic() - began
 

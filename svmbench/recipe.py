@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from svmbench.errors import BadInput, BadSettings, UnknownName
 
 FOLDER = Path(__file__).parent / "recipes"
+_BARE = re.compile(r"[\[,]\s*#")  # in a list a comment where a word was meant
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 SplitKey = Literal["song", "near-duplicate", "author"]
@@ -282,9 +284,12 @@ def load(name_or_path: str) -> Recipe:
     elif not path.is_file():
         raise BadInput(f"recipe file {name_or_path} does not exist; name one of: {', '.join(known())}, or a YAML file")
     try:
-        values = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        values = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+        bare = not isinstance(error, UnicodeDecodeError) and _BARE.search(text)
+        hint = "; what begins with # must stand in quotes, else it is a comment" if bare else ""
+        raise BadSettings(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}{hint}") from error
     return _placed(parse(values, str(name_or_path)), path.resolve().parent)
 
 
@@ -321,6 +326,8 @@ def _say(error: Any) -> str:
         return f"{key}: missing"
     if error["type"] == "value_error":  # of a whole section, which is too long to repeat
         return f"{key}: {error['msg'].removeprefix('Value error, ')}"
+    if error["type"] == "string_type":
+        return f"{key}: {error['input']!r} is no text; write it in quotes, as what begins with # must be"
     return f"{key}: {error['input']!r} is not allowed ({error['msg'].removeprefix('Input ')})"
 
 

@@ -15,7 +15,7 @@ from svmbench.recipe import Search
 if TYPE_CHECKING:
     from crawl.means import Means
 
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)  # of mail
+_ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII)  # of mail
 _HANDLE = re.compile(r"[@\uff20][\w.\u00b7-]+")  # as TikTok and YouTube write them
 ROUNDING_S = 0.5  # platforms give whole seconds; the exact limits are the curation's
 

@@ -107,7 +107,7 @@ def _candidates(source: str, after: int) -> Iterator[tuple[int, Candidate]]:
 def _candidate(place: int, text: str, site: str = "") -> Candidate:
     found = resolve(text, site)
     if found is None:
-        return Candidate(post_id=str(place), refused="not_an_id", detail=nameless(text)[:DETAIL_CHARS])
+        return Candidate(post_id=str(place), refused="not_an_id", detail=nameless(text)[:DETAIL_CHARS] or "it is empty")
     return Candidate(platform=found[0], post_id=found[1])
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -84,7 +85,11 @@ class Crawl:
         order = json.dumps([*self._order, local])
         with open(self.log, "wb") as log:
             driver = subprocess.Popen(
-                [sys.executable, "-P", "-c", DRIVER, order], start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-P", "-c", DRIVER, order],
+                start_new_session=True,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "RAY_worker_niceness": "0"},  # by default they start very late on a busy machine
             )
         while b"begins" not in self.log.read_bytes() and driver.poll() is None:
             time.sleep(0.02)
@@ -103,17 +108,18 @@ class Crawl:
             return 0
 
 
-def kill_worker(crawl: Crawl, driver: subprocess.Popen[bytes], name: str) -> None:
-    """SIGKILL for the process of a Ray actor, as soon as there is one."""
+def kill_worker(crawl: Crawl, driver: subprocess.Popen[bytes], name: str, after_s: float) -> None:
+    """SIGKILL for the process of a Ray actor, so long after it is there."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
         assert driver.poll() is None, crawl.log.read_text()[-3000:]
         for process in crawl.look(driver):
             with contextlib.suppress(psutil.Error):
                 if " ".join(process.cmdline()).startswith(f"ray::{name}"):
+                    time.sleep(after_s)
                     process.kill()
                     return
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError(f"no Ray worker {name}")
 
 
@@ -122,7 +128,7 @@ def kill_drivers(crawl: Crawl, draw: random.Random) -> None:
         before, driver = crawl.done(), crawl.start(local=True)
         if number % 2:  # in the middle of its work
             while crawl.done() - before < 10 and driver.poll() is None:
-                time.sleep(0.05)
+                time.sleep(0.1)
         time.sleep(draw.uniform(0.0, 1.5))
         crawl.look(driver)
         assert driver.poll() is None, crawl.log.read_text()[-3000:]
@@ -133,13 +139,13 @@ def kill_drivers(crawl: Crawl, draw: random.Random) -> None:
 def kill_workers(crawl: Crawl, draw: random.Random) -> None:
     driver = crawl.start(local=False)
     try:
-        for _ in range(KILLS):
-            before, enough = crawl.done(), draw.randint(1, 12)
-            while crawl.done() - before < enough and driver.poll() is None:
-                time.sleep(0.05)
+        for number in range(KILLS):
+            if number % 2:  # when both are at work again
+                before, enough = crawl.done(), draw.randint(1, 12)
+                while crawl.done() - before < enough and driver.poll() is None:
+                    time.sleep(0.1)
             for name in draw.sample(["Fetcher", "Frontier"], 2):
-                time.sleep(draw.uniform(0.0, 1.0))
-                kill_worker(crawl, driver, name)
+                kill_worker(crawl, driver, name, draw.uniform(0.0, 1.0))
         assert driver.wait(timeout=300) == 0, crawl.log.read_text()[-3000:]
     finally:
         driver.kill()

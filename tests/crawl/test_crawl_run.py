@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,18 @@ from rich.console import Console
 from crawl.access import Access
 from crawl.drive import frontier_path
 from crawl.frontier import Frontier
-from crawl.jobs import Found
+from crawl.jobs import Found, Report
+from crawl.platforms import Details
+from crawl.posts import post_of
 from crawl.replica import catalogue
 from crawl.replica.site import Site, serve
 from crawl.run import check, crawl, search_settings
+from crawl.status import read_status
 from svmbench.errors import BadInput, BadSettings, Blocked, MissingExtra, StorageError, UnknownName
 from svmbench.fleet import Fleet
 from svmbench.guard import MARK
 from svmbench.progress import Progress, Summary
+from svmbench.provenance import settle
 from svmbench.recipe import Recipe, parse
 from svmbench.records import Drop, Post
 from svmbench.store import RunFolder
@@ -117,6 +121,23 @@ def test_a_post_found_by_two_words_is_one_post(tmp_path: Path, site_catalogue: P
         go(make(["travel", "night"]), run, site)
         assert site.hits["video_page"] == 6
     assert_complete(run, shelf, ["travel", "night"])
+
+
+@pytest.mark.browser
+def test_a_word_that_is_read_later_is_noted_though_it_finds_no_new_post(tmp_path: Path, site_catalogue: Path) -> None:
+    rows = [r for r in catalogue.read(site_catalogue) if r.words == ("travel",) and r.likes >= 10_000][:6]
+    shelf, words = tmp_path / "shelf", ("travel", "night")
+    catalogue.write(shelf, [replace(r, words=words) for r in rows])
+    (shelf / "media").symlink_to(site_catalogue / "media")
+    run = RunFolder.create(tmp_path / "run")
+    with serve(shelf) as site:
+        site.raise_wall("night", after=0)
+        go(make([*words]), run, site)
+        assert {p.words for p in run.read(Post, "posts")} == {("travel",)}
+        site.lift_wall("night")
+        go(make([*words]), run, site)
+        assert site.hits["video_page"] == 6
+    assert_complete(run, shelf, [*words])
 
 
 @pytest.mark.browser
@@ -304,6 +325,31 @@ def test_a_list_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> 
     _crawl_nothing(recipes[1], run)
     with pytest.raises(BadSettings, match=r"search\.source: .*was crawled with 'sha256:"):
         _crawl_nothing(recipes[2], run)
+
+
+@pytest.mark.parametrize("reached", ["limit", "quota"])
+def test_a_limit_that_the_last_post_of_all_reaches_is_no_trouble(tmp_path: Path, reached: str) -> None:
+    run, recipe = RunFolder.create(tmp_path / "run"), make(["travel"])
+    frontier = Frontier(str(frontier_path(run)))
+    frontier.claim(json.dumps(search_settings(recipe)))
+    frontier.begin(["travel"], ("end",), **{"limit": 1} if reached == "limit" else {"disk_bytes": 5})
+    query, _ = frontier.next_query()
+    assert query
+    found = Found(id="tiktok:1", platform="tiktok", post_id="1", rank=0, likes=1, likes_exact=True)
+    assert frontier.add(query, [found], 1)
+    frontier.end_query(query, "end", "", None)
+    post = post_of(Details(post_id="1", likes=1, duration_s=1.0), site="tiktok", url="", secret=b"key", sha256="0" * 64)
+    (job,) = frontier.lease("me", 1).jobs
+    frontier.report([Report(job=job, outcome="done", record=asdict(post), sha256="0" * 64, num_bytes=5)])
+    assert frontier.stats().stopped
+    frontier.close()
+    progress = Progress(quiet=True)
+    with Fleet(local=True) as fleet:
+        crawl(recipe, run, fleet, progress, Access())
+    assert (progress.summaries[1].kept, progress.summaries[1].notes) == (1, [])
+    settle(run, recipe, "travel")
+    assert read_status(run)["state"] == "finished"
+    assert read_status(run)["next"].startswith("svmbench curate")
 
 
 def finished_run(run: RunFolder, recipe: Recipe, settings: dict[str, Any]) -> None:

@@ -41,6 +41,8 @@ def opened(run: RunFolder, words: tuple[str, ...] = ("one", "two")) -> Iterator[
             tables = Tables(run, writer)
             tables.finish_retry(frontier.retry_dropped)
             frontier.begin(words, GOOD)
+            if frontier.stats().searching:
+                tables.expect_words()
             yield frontier, tables
     finally:
         frontier.close()
@@ -100,6 +102,29 @@ def test_posts_enter_the_tables_while_words_are_searched_and_get_their_other_wor
     assert words == {n: ("one",) for n in range(5)} | {n: ("one", "two") for n in (5, 6, 8, 9)} | {10: ("two",), 11: ("two",)}
     assert where(run) == ids(range(12))
     assert not (run.path / "crawl" / "words-open.json").exists()
+
+
+def test_a_word_that_ends_between_two_questions_to_the_frontier_is_not_forgotten(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with opened(run) as (frontier, tables):
+        one, _ = frontier.next_query()
+        two, _ = frontier.next_query()
+        assert one
+        assert two
+        add(frontier, one, range(3))
+        fetch(frontier)
+        frontier.end_query(one, "end", "", None)
+
+        def meanwhile(method: str, *args: Any) -> Any:
+            answer = getattr(frontier, method)(*args)
+            if method == "finished" and answer:
+                add(frontier, two, range(3))
+                frontier.end_query(two, "end", "", None)
+            return answer
+
+        tables.take_over(meanwhile, 1)
+        tables.complete_words(lambda: shared_words(frontier_path(run)))
+    assert {p.words for p in run.read(Post, "posts")} == {("one", "two")}
 
 
 def test_a_kill_between_the_tables_and_the_frontier_doubles_nothing(tmp_path: Path) -> None:

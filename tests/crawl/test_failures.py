@@ -115,6 +115,15 @@ def test_redirections_are_followed_only_where_robots_txt_allows(odd: Any) -> Non
     assert "/internal/post" in odd.got.rows[odd.rows["page_leads_astray"].post_id]["detail"]
 
 
+def test_a_tag_behind_a_redirection_counts_too(odd: Any, tmp_path: Path, fetch_posts: Any, recipe_of: Any) -> None:
+    post_id = odd.rows["media_moved"].post_id
+    with serve(odd.source) as site:
+        site.tag("noai", kinds=["media"])
+        got = fetch_posts(site, tmp_path, [post_id], recipe_of())
+        assert site.hits["media"] == 2
+    assert (got.rows[post_id]["kind"], got.rows[post_id]["reason"]) == ("rule", "x_robots_tag")
+
+
 def test_a_host_that_no_name_server_knows(odd: Any, tmp_path: Path, fetch_posts: Any, recipe_of: Any) -> None:
     post_id = odd.rows["media_elsewhere"].post_id
     with serve(odd.source) as site:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from yt_dlp.utils import DownloadError
+from yt_dlp.networking import Response
+from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.utils import DownloadError, ExtractorError
 
+from crawl.failures import common
 from crawl.fetch import BACKOFF_MAX_S, backoff_s
-from crawl.platforms import Candidate, refuse, tiktok
+from crawl.platforms import Candidate, nameless, refuse, research_api, tiktok, without_names, youtube_shorts
 from crawl.posts import author_hash
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
@@ -120,7 +126,7 @@ def test_what_is_kept_of_a_post(site: Site, site_catalogue: Path, tmp_path: Path
     post = got.post(one.post_id)
     assert post["url"] == f"https://www.tiktok.com/@_/video/{one.post_id}"
     assert (post["likes"], post["likes_exact"], post["duration_s"]) == (one.likes, True, 1.0)
-    assert (post["track_id"], post["track_title"], post["track_original"]) == (one.track_id, None, one.track_original is True)
+    assert (post["track_id"], post["track_title"], post["track_original"]) == (one.track_id, None, True), "a name stands in it"
     assert got.post(rows[8].post_id)["track_title"] == rows[8].track_title
     assert post["hashtags"] == list(one.hashtags)
     assert post["caption"] == one.caption
@@ -198,6 +204,29 @@ def test_names_in_captions_are_removed() -> None:
     details = tiktok.details({"id": "1", "svmbench_item": item})
     assert details.caption == "with and , look @ this"
     assert details.likes == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("by @jane-doe_1.x now", "by now"), ("舞蹈@小明 !", "舞蹈 !"), ("with\uff20jane", "with"), ("(@jane)", "()"),
+     ("@ this", "@ this"), ("@mi\u00b7so", ""), ("write to jane.doe+x@mail.example.org today", "write to today")],
+)  # fmt: skip
+def test_no_handle_and_no_address_stays_in_a_caption(text: str, left: str) -> None:
+    assert without_names(text) == left
+
+
+def test_what_failed_is_told_without_names() -> None:
+    led = HTTPError(Response(io.BytesIO(), "https://www.tiktok.com/x", {"Location": "/@jane-doe/video/1"}, 302))
+    failure = common(led, media=False)
+    assert failure
+    assert (failure.kind, failure.detail) == ("redirected", "HTTP Error 302: Found to /@_/video/1")
+    network = common(OSError("no answer from https://www.tiktok.com/@jane.doe/video/1"), media=False)
+    assert network
+    assert network.detail == "no answer from https://www.tiktok.com/@_/video/1"
+    assert nameless("https://www.tiktok.com/@_/video/1") == "https://www.tiktok.com/@_/video/1"
+    claimed = "Video unavailable. This video is no longer available due to a copyright claim by Jane Doe"
+    assert youtube_shorts.classify(ExtractorError(claimed, expected=True)).detail.endswith("claim by ...")
+    assert tiktok.classify(ExtractorError("odd page of @jane", expected=True)).detail == "odd page of @_"
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,15 @@ def test_when_the_work_is_stopped_what_nobody_took_is_given_back(frontier: Any) 
     assert (stats.count("dropped"), stats.count("ready"), stats.count("leased")) == (1, 4, 0)
 
 
+def test_a_thread_that_asks_after_the_stop_gets_nothing_though_a_job_lies_there(frontier: Any) -> None:
+    _, actor = frontier
+    stop = threading.Event()
+    clerk = Clerk(actor, "me", stop)
+    clerk._jobs.append(Job("x:1", "x", "1", "", 1, 0))
+    stop.set()
+    assert clerk.next() is None
+
+
 def test_a_lease_that_comes_when_nobody_wants_it_any_more_is_given_back(frontier: Any) -> None:
     store, actor = frontier
     store.posts(2)

@@ -14,18 +14,24 @@ from typing import Any
 import pytest
 from yt_dlp.downloader.http import HttpFD
 from yt_dlp.extractor.common import InfoExtractor
+from yt_dlp.networking import Request as YtRequest
+from yt_dlp.utils.networking import std_headers
 
-from crawl.fetch import Fetcher
+from crawl.downloader import _hop
+from crawl.fetch import HOPELESS_MAX, Fetcher
 from crawl.frontier import Frontier
 from crawl.incoming import LOOK_BYTES, is_text
-from crawl.means import Means, Refused
+from crawl.jobs import Found
+from crawl.means import Heard, Means, Refused
 from crawl.pacer import Pacer
 from crawl.platforms import tiktok
 from crawl.posts import author_hash
 from crawl.replica import catalogue
 from crawl.replica.items import MEDIA_HOST, SITE_HOST
+from crawl.replica.pages import Answer, Pages, Request
 from crawl.replica.site import Site, serve
 from crawl.work import Work
+from svmbench import __version__
 from svmbench.errors import BadInput, StorageError
 from svmbench.fleet import Fleet
 from svmbench.optout import KEY, OptOut
@@ -90,6 +96,47 @@ def test_there_is_one_way_out_whatever_else_is_installed(means: Any, tmp_path: P
     assert downloader.params["geo_bypass"] is False, "yt-dlp would say that it is somewhere else"
     assert not downloader.params.get("cookiefile")
     assert not downloader.params.get("cookiesfrombrowser")
+
+
+def test_every_request_says_what_it_always_says(
+    odd_site: Any, site_catalogue: Path, tmp_path: Path, fetch_posts: Any, recipe_of: Any
+) -> None:
+    said: list[tuple[str, dict[str, str]]] = []
+
+    class Listening(Pages):
+        def answer(self, request: Request) -> Answer:
+            said.append((request.path, {name.lower(): value for name, value in request.headers.items()}))
+            return super().answer(request)
+
+    post_id = good(site_catalogue, 1)[0].post_id
+    assert fetch_posts(odd_site(Listening), tmp_path, [post_id], recipe_of()).rows[post_id]["state"] == "done"
+    assert len(said) == 4
+    for path, headers in said:
+        ours = f"svmbench/{__version__}" if path == "/robots.txt" else std_headers["User-Agent"]
+        assert headers["user-agent"] == ours, path
+        usual = {name.lower() for name in std_headers} | {"host", "connection", "accept-encoding", "cookie", "referer", "range"}
+        assert set(headers) <= usual, "no field of a random name to slip past a wall, no address that is not ours"
+
+
+def test_what_is_meant_for_one_host_is_not_told_to_another(means: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[urllib.request.Request] = []
+    answers = iter([Heard(302, {"Location": f"https://{MEDIA_HOST}/see"}, b""), Heard(200, {}, b"")])
+
+    def answer(request: urllib.request.Request) -> Heard:
+        asked.append(request)
+        return next(answers)
+
+    monkeypatch.setattr(means, "_once", answer)
+    means.ask(urllib.request.Request(f"https://{SITE_HOST}/x", headers={"Authorization": "Bearer secret"}))
+    assert [request.get_header("Authorization") for request in asked] == ["Bearer secret", None]
+    assert {request.get_header("User-agent") for request in asked} == {f"svmbench/{__version__}"}
+
+    own = {"Authorization": "secret", "Cookie": "c=1", "Content-Type": "application/json", "Accept": "text/html"}
+    first = YtRequest(f"https://{SITE_HOST}/x", data=b"{}", headers=own, method="POST")
+    away, here = _hop(first, 302, f"https://{MEDIA_HOST}/y"), _hop(first, 307, f"https://{SITE_HOST}/y")
+    assert (away.method, away.data, dict(away.headers)) == ("GET", None, {"Accept": "text/html"})
+    assert (here.method, here.data) == ("POST", b"{}")
+    assert set(here.headers) == {"Authorization", "Content-Type", "Accept"}, "cookies are the jar's to add"
 
 
 def test_a_plain_request_is_redirected_in_turn_and_only_where_it_may(means: Any, site: Site, by_fate: Any) -> None:
@@ -166,8 +213,6 @@ class Bench:
     """A fetcher over some posts that is started and stopped by a test."""
 
     def __init__(self, site: Site, folder: Path, ids: list[str], recipe: Any, fleet: Fleet) -> None:
-        from crawl.jobs import Found
-
         self.run = RunFolder.create(folder / "run")
         (self.run.path / KEY).parent.mkdir()
         (self.run.path / KEY).write_bytes(SECRET)
@@ -216,6 +261,10 @@ def test_a_host_of_media_that_is_given_up_leaves_all_posts_for_later(
         assert bench.pacer.ask("blocked") == {MEDIA_HOST: "throttled"}
         assert stats.count("done", "dropped", "leased") == 0
         assert site.hits["video_page"] < 25 + 12, "pages are not asked for without end for media that cannot be had"
+        asked = site.hits["video_page"], site.hits["media"]
+        bench.fetcher.work()
+        assert site.hits["video_page"] - asked[0] <= HOPELESS_MAX + 6, "however many posts there are"
+        assert site.hits["media"] == asked[1]
         assert site.hits["media"] <= 15
 
 
@@ -237,16 +286,26 @@ def test_in_a_list_of_several_platforms_one_that_is_given_up_does_not_keep_the_o
 ) -> None:
     ids = [row.post_id for row in good(site_catalogue, 8)]
     with serve(site_catalogue) as site, Fleet(local=True) as fleet:
-        recipe = recipe_of({"attempts": 5, "pages_per_s": 100, "media_parallel": 2}, platform="ids", source="list.txt")
+        recipe = recipe_of({"pages_per_s": 100, "media_parallel": 2}, platform="ids", source="list.txt", likes_min=0)
         bench = Bench(site, tmp_path, ids, recipe, fleet)
+        clip: dict[str, Any] = {
+            "platform": "folder",
+            "url": str(site_catalogue / str(good(site_catalogue, 1)[0].media)),
+            "likes_exact": False,
+        }
+        bench.frontier.ask("begin", ["files"], ("end",))
+        query, _ = bench.frontier.ask("next_query")
+        files = [Found(id=f"folder:{n}", post_id=f"{n}.mp4", rank=100 + n, likes=None, **clip) for n in range(3)]
+        bench.frontier.ask("add", query, files, 3)
+        bench.frontier.ask("end_query", query, "end", "", None)
         while not bench.pacer.ask("blocked"):
             bench.pacer.ask("walled", SITE_HOST, "captcha", True, True)
             time.sleep(0.1)
         bench.fetcher.work()
-        rows = bench.frontier.ask("finished", 100)
+        rows, stats = bench.frontier.ask("finished", 100), bench.frontier.ask("stats")
         assert site.hits["video_page"] == 0
-    assert {row["id"] for row in rows} == {f"tiktok:{i}" for i in ids}
-    assert {(row["kind"], row["reason"]) for row in rows} == {("failure", "given_up")}
+    assert {(row["id"], row["state"]) for row in rows} == {(f"folder:{n}", "done") for n in range(3)}
+    assert (stats.count("ready"), stats.count("leased")) == (len(ids), 0)
 
 
 @pytest.mark.parametrize("buffered", [0, 1 << 20])

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from crawl.access import Access
+from crawl.drive import frontier_path
+from crawl.frontier_read import failures
 from crawl.platforms import Page, folder
 from crawl.run import check, crawl
 from svmbench.errors import BadInput, BadSettings
@@ -155,3 +157,14 @@ def test_likes_that_nobody_knows_cannot_pass_a_threshold_and_trouble_has_a_reaso
     assert dict(fetch.failed) == {"bad_sidecar": 1}
     assert fetch.balanced()
     assert len(run.read(Drop, "drops")) == 3
+
+
+def test_a_file_that_is_no_media_is_tried_once(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "empty.mp4").touch()
+    (tmp_path / "videos" / "page.mp4").write_text("<!doctype html>")
+    run = RunFolder.create(tmp_path / "run")
+    _, fetch = go(recipe(tmp_path / "videos"), run)
+    assert dict(fetch.failed) == {"empty_file": 1, "not_media": 1}
+    tries = [example.attempts for fate in failures(frontier_path(run)) for example in fate.examples]
+    assert tries == [1, 1], "a file does not change by itself"

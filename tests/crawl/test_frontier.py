@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawl.frontier import LEASE_S, Frontier
+from crawl.frontier import LEASE_S, WAIT_MAX_S, Frontier
 from crawl.frontier_jobs import DUE_AT_ONCE, LEASES_MAX
 from crawl.jobs import Found, Job, Lease, Query, Report
 
@@ -145,7 +146,9 @@ def test_adding_twice_is_adding_once_and_a_post_keeps_all_its_words(frontier: Fr
 
 
 def test_the_position_and_the_cursor_are_kept_for_the_next_start(frontier: Frontier) -> None:
-    frontier.add(query(frontier), [found(1)], 12, "page 2")
+    word = query(frontier)
+    frontier.add(word, [found(1)], 12, "page 2")
+    frontier.add(word, [found(1)], 3, "page 2")  # a page that was read again from its beginning
     frontier.begin(WORDS, ("end",))
     again = query(frontier)
     assert (again.word, again.position, again.cursor) == ("dance", 12, "page 2")
@@ -326,6 +329,62 @@ def test_it_is_over_when_all_searches_and_all_jobs_are(frontier: Frontier, clock
     clock.wait(1.0)
     frontier.report([done(jobs(frontier)[0])])
     assert frontier.lease("b", 1).over
+
+
+def test_posts_of_a_platform_that_is_given_up_are_left_and_the_others_go_on(frontier: Frontier, clock: Clock) -> None:
+    walled = [replace(found(n, rank=n), platform="walled") for n in range(3)]
+    one = query(frontier)
+    frontier.add(one, [*walled, replace(found(8, rank=8), platform="well"), replace(found(9, rank=9), platform="able")], 5)
+    frontier.end_query(one, "end", "", None)
+    frontier.end_query(query(frontier), "end", "", None)
+    held = jobs(frontier)[0]
+    assert held.platform == "walled", "the best rank first, of whatever platform"
+    given = frontier.lease("b", 9, ("walled",)).jobs
+    assert [job.post_id for job in given] == ["8", "9"]
+    assert not frontier.lease("b", 9, ("walled",)).over, "they may have to be tried again"
+    frontier.report([done(given[0]), retry(given[1], 5.0)])
+    assert not frontier.lease("b", 9, ("walled",)).over
+    clock.wait(6.0)
+    frontier.report([done(job) for job in frontier.lease("b", 9, ("walled",)).jobs])
+    assert frontier.lease("b", 9, ("walled",)) == Lease(wait_s=0.1, over=True)
+    assert not frontier.lease("b", 0, ()).over
+    assert frontier.stats().count("ready", "leased") == 3
+    frontier.begin([], ("end",))
+    assert len(jobs(frontier, 9)) == 3
+
+
+def test_a_post_that_is_left_comes_with_the_next_crawl_and_has_lost_no_try(frontier: Frontier, clock: Clock) -> None:
+    one = query(frontier)
+    frontier.add(one, [found(1)], 1)
+    frontier.end_query(one, "end", "", None)
+    frontier.end_query(query(frontier), "end", "", None)
+    frontier.report([Report(job=jobs(frontier)[0], outcome="left")])
+    clock.wait(10 * WAIT_MAX_S)
+    assert frontier.lease("a", 1).over
+    assert frontier.stats().count("ready") == 1
+    frontier.begin([], ("end",))
+    assert jobs(frontier)[0].attempts == 0
+
+
+def test_however_many_posts_are_left_a_lease_does_not_look_at_them(frontier: Frontier) -> None:
+    """Counted in steps of SQLite's machine."""
+    steps = []
+    for number in (20, 5000):
+        one = query(frontier)
+        cards = [replace(found(n), platform="walled") for n in range(number)]
+        frontier.add(one, [*cards, replace(found(10_000 + number, rank=9), platform="well")], 1)
+        frontier.end_query(one, "end", "", None)
+        count = [0]
+
+        def step(count: list[int] = count) -> None:
+            count[0] += 1
+
+        frontier._file.db.set_progress_handler(step, 10)
+        assert len(frontier.lease("a", 1, ("walled",)).jobs) == 1
+        frontier.lease("a", 1, ("walled",))
+        frontier._file.db.set_progress_handler(None, 0)
+        steps.append(count[0])
+    assert steps[1] < 1.5 * steps[0], steps
 
 
 def test_after_stop_there_is_no_work_whoever_opens_the_file(frontier: Frontier, tmp_path: Path, clock: Clock) -> None:

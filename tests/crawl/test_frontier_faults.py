@@ -167,6 +167,28 @@ def test_a_fresh_lease_that_was_heard_of_is_reported_after_a_kill(frontier: Fron
     again.close()
 
 
+def test_leases_outlive_a_frontier_that_takes_long_to_start_again(path: str, clock: Clock) -> None:
+    first = Frontier(path, clock.wall, clock.monotonic)
+    first.begin(["one", "two"], ("end",))
+    query, _ = first.next_query()
+    assert query
+    first.add(query, [found(n) for n in range(3)], 3)
+    held = first.lease("worker", 2).jobs
+    clock.wait(5.0)
+    assert first.renew("worker") == 2
+    first.close()
+    clock.wait(6 * LEASE_S)
+    again = Frontier(path, clock.wall, clock.monotonic)
+    other, _ = again.next_query()
+    assert other
+    assert other.word == "two"
+    assert [job.id for job in again.lease("other", 9).jobs] == ["t:2"]
+    assert again.renew("worker") == 2
+    assert again.report([Report(job=job, outcome="done", record={}) for job in held]) == [True, True]
+    assert again.add(query, [found(3)], 4)
+    again.close()
+
+
 WRITER = """
 import sys
 from crawl.frontier import Frontier

@@ -73,6 +73,11 @@ class Model:
             given.append(Job(i, platform(i), i[2:], "", job.token, job.attempts))
         return given
 
+    def open(self, now: float) -> None:
+        for job in self.jobs.values():
+            if job.state == "leased":
+                job.until = max(job.until, now + LEASE_S)
+
     def renew(self, owner: str, now: float) -> int:
         held = [job for job in self.jobs.values() if job.state == "leased" and job.owner == owner]
         for job in held:
@@ -84,9 +89,8 @@ class Model:
         if job.state != "leased" or job.token != said.job.token:
             return (said.job.id, said.job.token) in self.taken
         self.taken.add((said.job.id, said.job.token))
-        job.state = {"done": "done", "failure": "dropped", "retry": "waiting", "left": "waiting", "given_back": "ready"}[
-            said.outcome
-        ]
+        states = {"done": "done", "failure": "dropped", "retry": "waiting", "left": "waiting", "given_back": "ready"}
+        job.state = states[said.outcome]
         job.attempts += said.outcome == "retry"
         job.until = math.inf if said.outcome == "left" else now + said.after_s
         return True
@@ -94,9 +98,10 @@ class Model:
     def begin(self) -> None:
         for job in self.jobs.values():
             if job.state == "leased":
-                job.state = "ready"
+                job.state, job.until = "ready", 0.0
             if job.state in ("ready", "waiting"):
                 job.attempts = 0
+                job.state = "ready" if job.until == math.inf else job.state
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -132,10 +137,12 @@ def test_random_histories_go_as_the_model_says(tmp_path: Path, seed: int) -> Non
             owner = draw.choice(OWNERS)
             assert frontier.renew(owner) == model.renew(owner, now)
         elif action == "kill":
-            frontier.close()
-            frontier = Frontier(path, clock, clock)
             with frontier._file.reading() as db:
                 (stored,) = db.execute("SELECT clock FROM meta").fetchone()
+            frontier.close()
+            frontier = Frontier(path, clock, clock)
+            model.open(frontier._file.now())
+            with frontier._file.reading() as db:
                 orphans = {i for (i,) in db.execute("SELECT id FROM job WHERE owner=''")}
             leased = {i: stored - job.given_at for i, job in model.jobs.items() if job.state == "leased"}
             assert {i for i, age_s in leased.items() if age_s < UNSURE_S} <= orphans

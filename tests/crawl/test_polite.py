@@ -15,6 +15,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -34,8 +35,9 @@ from svmbench.records import Drop
 from svmbench.store import RunFolder
 
 # Between the moment at which a request leaves and the one that the site notes lie the way, TLS for a new connection, and the wait
-# of two threads for a busy processor. Who is late makes the next gap short by as much; never is it half an interval here.
-LATE = 0.5  # of an interval
+# for a busy processor. Who is late makes the next gap short by as much, so gaps are judged by their median, and stretches of any
+# length by their count, each with this allowance.
+LATE_S = 0.5
 CHROMIUM = os.environ.get("SVMBENCH_CHROMIUM") or any(map(shutil.which, browser_module.CHROMIUM))
 
 
@@ -77,15 +79,20 @@ def requests(site: Site, host: str) -> list[tuple[float, str, int]]:
 
 
 def assert_spaced(site: Site, host: str, interval_s: float, at_least: int) -> None:
-    """Never two of our requests in one interval, as far as the site can tell, and no more than the budget in any stretch."""
+    """An interval between our requests, as far as the site can tell, and no more than the budget in any stretch."""
     times = [at_s for at_s, _, _ in requests(site, host)]
     assert len(times) >= at_least
-    gaps = sorted((b - a) / interval_s for a, b in pairwise(times))
-    assert gaps[0] >= 1 - LATE, gaps
-    assert gaps[len(gaps) // 10] >= 0.9, gaps
-    assert times[-1] - times[0] >= (len(times) - 1) * interval_s
+    assert_apart(times, interval_s)
     everything = [at_s for at_s, asked, _, _ in site.log if asked == host]
-    assert len(everything) - 1 <= (everything[-1] - everything[0]) / interval_s + 2, "with what the page fetches by itself"
+    span_s = everything[-1] - everything[0] + LATE_S
+    assert len(everything) - 1 <= span_s / interval_s + 2, "with what the page fetches by itself"
+
+
+def assert_apart(times: list[float], interval_s: float) -> None:
+    assert median(b - a for a, b in pairwise(times)) >= 0.9 * interval_s, times
+    for first, begin in enumerate(times):
+        for number, end in enumerate(times[first:]):
+            assert end - begin >= number * interval_s - LATE_S, times
 
 
 # -- spacing
@@ -129,30 +136,28 @@ def test_nothing_that_robots_txt_forbids_is_asked_for(site: Site, tmp_path: Path
 def test_retry_after_is_obeyed_and_then_the_rate_is_lower(
     site: Site, tmp_path: Path, listed: Callable[..., Recipe], date: bool
 ) -> None:
-    site.throttle(None, formatdate(time.time() + 4, usegmt=True) if date else 3, kinds=["video_page"])
+    until = int(time.time()) + 4
+    site.throttle(None, formatdate(until, usegmt=True) if date else 3, kinds=["video_page"])
     lifted = threading.Thread(target=lift_throttle, args=(site,))
     lifted.start()
     run = RunFolder.create(tmp_path / "run")
-    asked = time.time()
     fetch = go(listed(8, 10.0), run, site)
     lifted.join()
     assert (fetch.kept, fetch.left) == (8, 0)
     pages = [(at_s, status) for at_s, target, status in requests(site, SITE_HOST) if target != "/robots.txt"]
     refused = [at_s for at_s, status in pages if status == 429]
     answered = [at_s for at_s, status in pages if status == 200]
-    assert 1 <= len(refused) <= 3, "what was under way when the first was refused"
+    assert 1 <= len(refused) <= 5, "what was under way when the first was refused"
     assert len(answered) == 8
-    if date:
-        assert answered[0] - refused[0] + asked >= asked + 1  # the date is in whole seconds
-    else:
-        assert answered[0] - refused[0] >= 3.0 - 0.05
-    assert min(b - a for a, b in pairwise(answered)) >= 0.2 * (1 - LATE), "half of ten a second"
-    assert answered[-1] - answered[0] >= 7 * 0.2
+    begun_s = time.time() - time.monotonic()  # the site notes monotonic seconds
+    assert answered[0] >= (until - begun_s if date else refused[0] + 3) - 0.05
+    assert_apart(answered, 0.2)  # half of ten a second
 
 
 def lift_throttle(site: Site) -> None:
     while not site.hits["throttled"]:
         time.sleep(0.02)
+    time.sleep(0.5)  # those that were under way then are refused too
     site.throttle(0)
 
 
@@ -161,19 +166,31 @@ def lift_throttle(site: Site) -> None:
     [([], "robots.txt cannot be had", 4), (["video_page"], "throttled", WALLS + 8 + 3), (["media"], "throttled", WALLS + 8 + 3)],
     ids=["everything", "pages", "media"],
 )
-def test_a_host_that_refuses_everything_is_given_up_without_hammering(
-    site: Site, tmp_path: Path, listed: Callable[..., Recipe], kinds: list[str], wall: str, most: int
-) -> None:
+def test_a_host_that_refuses_everything_is_given_up_and_gets_one_probe_in_the_next_run(
+    site: Site, tmp_path: Path, listed: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, kinds: list[str], wall: str,
+    most: int,
+) -> None:  # fmt: skip
     """most: the robots.txt at each opening; or as many posts as open the breaker, those under way, and three probes."""
-    recipe, run = listed(12, 100.0), RunFolder.create(tmp_path / "run")
+    recipe, run, pause_s = listed(12, 100.0), RunFolder.create(tmp_path / "run"), 15 / 100
+    monkeypatch.setattr("crawl.pacer.PAUSE_INTERVALS", 15)
     host = MEDIA_HOST if kinds == ["media"] else SITE_HOST
     site.throttle(None, None, kinds=kinds)
-    with pytest.raises(Blocked, match=rf"{host} put up a wall \({wall}\)"):
+    with pytest.raises(Blocked, match=rf"{host} put up a wall \({wall}\); [1-9]\d* posts are left, run the same command again"):
         go(recipe, run, site)
     refused = [at_s for at_s, _, _, status in site.log if status == 429]
     assert WALLS - 1 <= len(refused) <= most
     longest = max(b - a for a, b in pairwise(refused))
-    assert longest >= 4 * PAUSE_INTERVALS / 100, "the pauses double"
+    assert longest >= 4 * pause_s, "the pauses double"
+    with pytest.raises(Blocked, match=wall):
+        go(recipe, run, site)
+    again = [at_s for at_s, _, _, status in site.log if status == 429][len(refused) :]
+    assert len(again) == 1, "a probe"
+    assert again[0] - refused[-1] >= 8 * pause_s - 0.05, "the pause of the run before is not cut short"
+    site.throttle(0)
+    fetch = go(recipe, run, site)
+    assert fetch.left == 0
+    assert fetch.kept + fetch.failed["throttled"] == 12
+    assert fetch.kept >= 4, "the others had failed for good before the host was given up"
 
 
 # -- X-Robots-Tag

@@ -94,8 +94,8 @@ def test_every_request_of_the_page_has_a_turn_or_is_charged(
 ) -> None:
     turns, charges, reserve, charge = [], [], Pacer.reserve, Pacer.charge
 
-    def reserved(self: Pacer, host: str, who: str) -> Turn:
-        turn = reserve(self, host, who)
+    def reserved(self: Pacer, host: str, who: str, left_s: float | None = None) -> Turn:
+        turn = reserve(self, host, who, left_s)
         turns.extend([host] * turn.go)
         return turn
 
@@ -167,6 +167,16 @@ def test_what_a_host_says_about_crawlers_is_obeyed(
     assert site.hits["disallowed"] == 0
     searching("told", robots={"ignore_because": "the operator has permission"})("travel")
     assert site.hits["disallowed"] == 1
+
+
+def test_robots_txt_holds_for_what_the_page_fetches_too(site: Site, searching: Callable[..., Any]) -> None:
+    site.set_robots("User-agent: *\nDisallow: /api/")
+    assert searching("all")("travel", "#demo").outcome == {"travel": "robots", "#demo": "robots"}
+    assert site.hits["search_page"] == 0, "a page whose results may not be asked for is not opened"
+    site.set_robots("User-agent: *\nDisallow: /api/search/item/")
+    one = searching("one")("travel")
+    assert (one.outcome, one.rows) == ({"travel": "robots"}, {})
+    assert "forbids https://www.tiktok.com/api/search/item/full/" in one.detail["travel"]
 
 
 def test_posts_that_opted_out_are_not_taken(searching: Callable[..., Any]) -> None:

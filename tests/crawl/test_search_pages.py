@@ -117,6 +117,7 @@ def test_items_without_counts_take_the_cards_hint_and_wait_for_their_page(
     assert [(row["likes"], row["likes_exact"], row["state"]) for row in got.rows.values()] == [(10_000, 0, "ready")] * 3
 
 
+@pytest.mark.slow
 def test_a_page_that_never_grows_is_given_up(odd_site: Callable[[type], Site], searching: Callable[..., Any]) -> None:
     odd, looking = odd_site(Odd), searching()
     looking.access = odd.access
@@ -127,6 +128,7 @@ def test_a_page_that_never_grows_is_given_up(odd_site: Callable[[type], Site], s
     assert asked <= jobs.TRIES * (1 + results.IDLE_MAX + 1), "it is not asked on and on"
 
 
+@pytest.mark.slow
 def test_a_date_in_retry_after_is_obeyed(odd_site: Callable[[type], Site], searching: Callable[..., Any]) -> None:
     odd, looking = odd_site(Odd), searching()
     looking.access = odd.access
@@ -161,6 +163,7 @@ def test_walls_are_told_apart_and_open_the_breaker(
     assert "login_wall" in state["www.tiktok.com"], "the breaker is open"
 
 
+@pytest.mark.slow
 def test_a_host_with_walls_only_is_given_up(odd_site: Callable[[type], Site], searching: Callable[..., Any]) -> None:
     odd, looking = odd_site(Odd), searching()
     looking.access = odd.access

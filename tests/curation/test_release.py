@@ -362,6 +362,14 @@ def test_no_split_no_release(tmp_path):
         write_release(RECIPE, RunFolder.create(tmp_path / "run"), tmp_path / "out")
 
 
+def test_a_split_without_clips_is_no_release(tmp_path):
+    bare = RunFolder.create(tmp_path / "run")
+    with bare.writing("split") as writer:
+        writer.commit(["split"], {"splits": to_table(Split, [Split("train", (), "song")])})
+    with pytest.raises(BadInput, match="has no clip to publish: the curation kept none"):
+        write_release(RECIPE, bare, tmp_path / "out")
+
+
 def test_a_version_is_three_numbers(run, tmp_path):
     with pytest.raises(BadSettings, match=r"version 'new' is not like 1\.0\.0"):
         write_release(RECIPE, run, tmp_path / "out", version="new")

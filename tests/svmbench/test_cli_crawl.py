@@ -185,7 +185,7 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(tmp_path: Path, shelf: Path, m
     assert 68 / 2 <= told["seconds"] <= 1.3 * 68 / 2, "68 pages from one host at 2 a second"
     assert told["disk_gb"] == 0.1, "not more than the quota"
     assert told["done"] is None
-    for text in ("www.tiktok.com", "terms-of-service", "robots.txt", "obeyed", "5 MB (a guess)", "stops in order at 0.1 GB"):
+    for text in ("www.tiktok.com", "terms-of-service", "robots.txt", "obeyed", "5 MB (a guess)", "stops in order at 100 MB"):
         assert text in page
     slow = write_recipe(tmp_path / "slow.yaml", shelf, search={"posts_per_word": 30}, pace={"media_parallel": 1})
     told = json.loads(done("crawl", slow, "--dry-run", "--limit", "50", "--json"))
@@ -197,6 +197,36 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(tmp_path: Path, shelf: Path, m
     assert [(w["search_requests"], w["page_requests"], w["media_requests"]) for w in told["words"]] == [(1, 40, 20)] * 2
     ignoring = write_recipe(tmp_path / "rude.yaml", shelf, robots={"ignore_because": "the owner allows it in writing"})
     assert "ignored: the owner allows it in writing" in done("crawl", ignoring, "--dry-run")
+
+
+def test_a_wrong_opt_out_list_is_told_before_anything_is_written(tmp_path: Path, shelf: Path) -> None:
+    path = write_recipe(tmp_path / "small.yaml", shelf, optout="out.txt")
+    (tmp_path / "out.txt").write_text("author:zzz\n")
+    for how in ("--dry-run", "--local"):
+        assert "line 1: 'author:zzz' is not an entry" in refused("crawl", path, how)
+    assert not Path("runs/small").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [(["one", " "], "a word is empty"), (["one", "one"], "'one' stands there more than once")]
+)
+def test_words_that_cannot_be_meant(tmp_path: Path, shelf: Path, words: list[str], says: str) -> None:
+    assert says in refused("crawl", write_recipe(tmp_path / "small.yaml", shelf, search={"words": words}), "--dry-run")
+
+
+def test_the_name_of_a_recipe_file_without_its_ending(tmp_path: Path, shelf: Path) -> None:
+    write_recipe(tmp_path / "small.yaml", shelf)
+    assert "the file is 'svmbench crawl small.yaml'" in refused("crawl", "small", "--dry-run")
+
+
+def test_a_dry_run_of_a_folder_counts_the_files_of_each_word(tmp_path: Path, shelf: Path) -> None:
+    (shelf.parent / "more").mkdir(exist_ok=True)
+    search = {"platform": "folder", "site": "live", "source": str(shelf.parent), "words": [shelf.name, "more"]}
+    path = write_recipe(tmp_path / "files.yaml", shelf, search=search)
+    told, page = json.loads(done("crawl", path, "--dry-run", "--json")), done("crawl", path, "--dry-run")
+    assert [word["posts"] for word in told["words"]] == [NUM_FILES, 0]
+    for text in ("files of this machine", "nothing is asked", "no host is asked"):
+        assert text in page
 
 
 def test_a_dry_run_counts_the_entries_of_a_list(tmp_path: Path, shelf: Path) -> None:
@@ -245,11 +275,11 @@ def hand_made(tmp_path: Path, shelf: Path) -> RunFolder:
 
 def test_status_and_failures_explain_a_run(hand_made: RunFolder) -> None:
     told = json.loads(done("crawl", "status", "made", "--json"))
-    assert (told["state"], told["kept"], told["left"]) == ("stopped: 1 posts left", 2, 1)
+    assert (told["state"], told["kept"], told["left"]) == ("stopped: 1 post left", 2, 1)
     assert {f["reason"]: f["number"] for f in told["failed"]} == FAILURES
     assert told["media_gb"] == 1.0
     page = done("crawl", "status")
-    for text in ("stopped: 1 posts left", "2 posts, 2 files, 1.0 GB", "read to its end", "the post is no longer there"):
+    for text in ("stopped: 1 post left", "2 posts, 2 different files, 1.0 GB", "read to its end", "the post is no longer there"):
         assert text in page
     reasons = json.loads(done("crawl", "failures", "made", "--json"))["reasons"]
     assert [(r["reason"], r["kind"], r["number"]) for r in reasons] == [
@@ -263,6 +293,27 @@ def test_status_and_failures_explain_a_run(hand_made: RunFolder) -> None:
     assert "it said gone" in page
     assert "timeout" not in page
     assert "too_few_likes" in refused("crawl", "failures", "made", "--reason", "captcha")
+
+
+def test_status_adds_up_where_words_find_the_same_posts(hand_made: RunFolder) -> None:
+    assert "posts in all" not in done("crawl", "status", "made")
+    frontier = Frontier(str(frontier_path(hand_made)))
+    frontier.begin(["one", "two"], ("end",))
+    query, _ = frontier.next_query()
+    assert query
+    frontier.add(query, [Found(id="tiktok:0", platform="tiktok", post_id="0", rank=1, likes=1, likes_exact=True)], 1)
+    frontier.close()
+    told = json.loads(done("crawl", "status", "made", "--json"))
+    everything = told["kept"] + told["left"] + sum(f["number"] for f in (*told["dropped"], *told["failed"]))
+    page = done("crawl", "status", "made")
+    assert f"{everything} posts in all: some were found by more than one word" in page
+    assert "being searched" not in page, "nobody is at work"
+
+
+def test_failures_keep_links_and_commands_whole_on_a_narrow_terminal(hand_made: RunFolder) -> None:
+    told = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["crawl", "failures", "made", "--reason", "timeout"]).stdout.splitlines()
+    assert any(line.endswith("svmbench crawl retry runs/made --reason timeout") for line in told), told
+    assert any("https://" in line and line.endswith("it said timeout") for line in told), told
 
 
 def test_status_says_that_a_crawl_is_at_work(hand_made: RunFolder) -> None:
@@ -406,8 +457,10 @@ def test_the_whole_life_of_a_crawl(tmp_path: Path, shelf: Path) -> None:
     plan = json.loads(done("crawl", path, "--dry-run", "--json"))
     assert (plan["requests"], plan["done"]["kept"]) == (0, NUM_FILES)
     assert len({post.post_id for post in run.read(Post, "posts")}) == NUM_FILES
+    assert json.loads(done("crawl", path, "--local", "--json"))["next"] == f"svmbench curate {run.path}"
     write_recipe(path, shelf, search={"likes_min": 7, "words": ["one", "two"]})
-    assert "search.likes_min: 0 there, 7 now" in refused("crawl", path, "--local")
+    for how in ("--local", "--dry-run"):
+        assert "search.likes_min: 0 there, 7 now" in refused("crawl", path, how)
     write_recipe(path, shelf, pages_per_s=20)
     assert done("crawl", path, "--local"), "how fast it is asked may change"
 

@@ -96,3 +96,11 @@ def test_settings_are_checked_by_their_own_ranges() -> None:
 def test_the_settings_hash_depends_on_values_only() -> None:
     assert settings.settings_hash(Thresholds()) == settings.settings_hash(Thresholds(share=0.5))
     assert settings.settings_hash(Thresholds()) != settings.settings_hash(Thresholds(share=0.6))
+
+
+@pytest.mark.parametrize("words", ["[#dance, food]", "\n    - #dance"])
+def test_a_hashtag_without_quotes_is_told(tmp_path: Path, words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\nsearch:\n  words: {words}\n")
+    with pytest.raises(BadSettings, match="begins with # must"):
+        recipe.load(str(path))
