@@ -1,11 +1,10 @@
 """One budget a host for the whole cluster: spacing, Retry-After, a rate that halves when a host says that it is too much, and a
 breaker that stops asking a host that puts up walls.
 
-Spacing is the generic cell rate algorithm with a burst of one, measured when requests are sent: a turn is given when it is due or
-a moment before, to be used when it is due, and the next one not before the asker has said that its request leaves. So however
-late a thread is scheduled, two requests do not leave together. Who asks too early is told how long to sleep; those who wait form
-a line, and each is told to come back at about its own time. Of the threads of one process one at a time asks, and says with the
-same call that the request before it has left: a call to another process costs as much as a tenth of a fetch.
+Spacing is the generic cell rate algorithm with a burst of one, measured when requests are sent: a turn is given only when it is
+due, to be used at once, and the next one not before the asker has said that its request leaves. So however late a thread is
+scheduled, two requests do not leave together. Who asks too early is told how long to sleep; those who wait form a line, and each
+is told to come back at about its own time.
 
 The breaker opens when several posts in a row meet a wall at their first try (a post that meets one again and again while others
 pass has its own trouble), or at once on a captcha. After a pause one request goes out as a probe; what it meets decides.
@@ -34,17 +33,14 @@ PAUSE_INTERVALS = 60  # ours: the first pause; 60 s at one page a second, 1.5 s 
 PROBE_S = 60.0  # ours: a probe without an answer for so long is taken to be lost
 LOST_S = 10.0  # ours: a turn that was not used for so long is taken to be lost
 NAP_S = 3.0  # ours: nobody is told to sleep longer; meanwhile the host may have answered again, or have been given up
-AHEAD_S = 0.03  # ours: a turn is given so long before it is due, if nobody else has one; it counts as a request that is under way
-OUT_LOOK_S = 0.01  # ours: who waits for a request that has not left looks no more often than this
 LATE_S = 2.0  # ours: who comes back later than this after its time has lost its place in the line
-DOOR_LOOK_S = 0.1  # ours: a thread behind another looks this often whether it is to stop
 CLAIM_S = 60.0  # ours: so long one worker may take to fetch a robots.txt before another tries
 CLAIM_LOOK_S = 0.2  # ours: the others look this often whether it is there
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """go: send the request after wait_s, else ask again after wait_s. blocked: the wall because of which the host is given up."""
+    """go: send the request now, else ask again after wait_s. blocked: the wall because of which the host is given up."""
 
     go: bool
     wait_s: float = 0.0
@@ -86,37 +82,36 @@ class Pacer:
         return self._random.uniform(*JITTER)
 
     # -- turns
-    def reserve(self, host: str, who: str, left_s: float | None = None) -> Turn:
-        """The next turn for one request to the host, if it is due. who: the same at each try to get this turn.
-
-        left_s: the request for which the last turn was given left so long ago, as `sent` says it.
-        """
-        if left_s is not None:
-            self.sent(host, left_s)
+    def reserve(self, host: str, who: str) -> Turn:
+        """The next turn for one request to the host, if it is due. who: the same at each try to get this turn."""
         h, now = self._host(host), self._clock()
         if h.blocked:
             return Turn(False, 0.0, h.blocked)
         if h.recover(now):
             self._keep(host)
-        at, out = _ready_at(h, now)
-        line = {w: back for w, back in self._lines[host].items() if w == who or now < back + LATE_S}
-        self._lines[host] = line
-        place = list(line).index(who) if who in line else len(line)
-        if at > now and (out or place or at > now + AHEAD_S):  # each behind who has waited longest sleeps an interval more
-            wait_s = min(at - now + place * h.interval_s * (1 + sum(JITTER) / 2), NAP_S)
-            line[who] = now + wait_s
-            return Turn(False, wait_s)
-        line.pop(who, None)
-        h.sent_at, h.out_at, h.jitter, h.cut = at, at, self._draw(), False
+        ready = _ready_at(h, now)
+        if ready > now:
+            return Turn(False, self._queue(host, who, ready, now))
+        self._lines[host].pop(who, None)
+        h.sent_at, h.out_at, h.jitter, h.cut = now, now, self._draw(), False
         if h.openings:
-            h.probe_at = at
-        return Turn(True, at - now)
+            h.probe_at = now
+        return Turn(True)
 
-    def sent(self, host: str, ago_s: float = 0.0) -> None:
-        """The request for which the last turn was given leaves now, or has left: the next one is due an interval later."""
+    def _queue(self, host: str, who: str, ready: float, now: float) -> float:
+        """How long to sleep: who has waited longest until the next turn, each behind it an interval more."""
+        line = {w: back for w, back in self._lines[host].items() if w == who or now < back + LATE_S}
+        place = list(line).index(who) if who in line else len(line)
+        wait_s = min(ready - now + place * self._hosts[host].interval_s * (1 + sum(JITTER) / 2), NAP_S)
+        line[who] = now + wait_s
+        self._lines[host] = line
+        return wait_s
+
+    def sent(self, host: str) -> None:
+        """The request for which the last turn was given leaves now: the next one is due an interval later."""
         h = self._host(host)
         if h.out_at is not None:
-            h.sent_at, h.out_at = h.sent_at + self._clock() - ago_s - h.out_at, None
+            h.sent_at, h.out_at = h.sent_at + self._clock() - h.out_at, None
 
     def charge(self, host: str) -> None:
         """A request was sent without a turn (a redirection): the next one is due an interval later."""
@@ -187,29 +182,14 @@ class Pacer:
         return {name: h.blocked for name, h in self._hosts.items() if h.blocked}
 
 
-def _ready_at(h: Host, now: float) -> tuple[float, bool]:
-    """When the next turn may be used, as far as is known; and whether one that was given is still out."""
-    ready, out = max(h.due, h.free_at, now), False
-    if h.out_at is not None and now < h.out_at + LOST_S:
-        ready, out = max(ready, now + max(OUT_LOOK_S, h.interval_s * JITTER[0])), True
+def _ready_at(h: Host, now: float) -> float:
+    """When the next turn may be given, as far as is known."""
+    ready = max(h.due, h.free_at)
+    if h.out_at is not None and now < h.out_at + LOST_S:  # the request before has not been sent yet
+        ready = max(ready, now + h.interval_s * JITTER[0])
     if h.openings and h.probe_at is not None and now < h.probe_at + PROBE_S:
-        ready, out = max(ready, now + max(1.0, h.interval_s)), True
-    return ready, out
-
-
-class _Door:
-    """Where the threads of this process wait that want to ask one host. The first of them deals with the pacer.
-
-    left_at: when a request left of which the pacer has not been told yet.
-    """
-
-    def __init__(self) -> None:
-        self.first, self.lock = threading.Lock(), threading.Lock()
-        self.name, self.waiting = uuid.uuid4().hex, 0
-        self.left_at: float | None = None
-
-
-_DOORS: dict[tuple[str, str], _Door] = {}  # by pacer and host
+        ready = max(ready, now + max(1.0, h.interval_s))
+    return ready
 
 
 def take_turn(pacer: Actor, host: str, stop: threading.Event) -> bool:
@@ -217,37 +197,15 @@ def take_turn(pacer: Actor, host: str, stop: threading.Event) -> bool:
 
     The request is to be sent at once.
     """
-    door = _DOORS.setdefault((pacer.name, host), _Door())
-    with door.lock:
-        door.waiting += 1
-    try:
-        while not door.first.acquire(timeout=DOOR_LOOK_S):
-            if stop.is_set():
-                return False
-        try:
-            return _first_turn(pacer, host, stop, door)
-        finally:
-            door.first.release()
-    finally:
-        with door.lock:
-            door.waiting -= 1
-            if not door.waiting and door.left_at is not None:  # else the next one tells it when it asks
-                door.left_at = None
-                with contextlib.suppress(WorkerLost):  # a new pacer gives its first turn an interval after its start
-                    pacer.call("sent", host)
-
-
-def _first_turn(pacer: Actor, host: str, stop: threading.Event, door: _Door) -> bool:
-    """take_turn for the thread that deals with the pacer."""
+    who = uuid.uuid4().hex
     while not stop.is_set():
         asked = time.monotonic()
-        with door.lock:
-            left_at, door.left_at = door.left_at, None
-        turn = pacer.ask("reserve", host, door.name, None if left_at is None else asked - left_at)
+        turn = pacer.ask("reserve", host, who)
         if turn.blocked:
             raise Blocked(f"{host} answers with a wall ({turn.blocked})")
-        stopped = stop.wait(turn.wait_s)
         if turn.go and time.monotonic() - asked < LOST_S / 2:
-            door.left_at = time.monotonic()
-            return not stopped
+            with contextlib.suppress(WorkerLost):  # a new pacer gives its first turn an interval after its start
+                pacer.call("sent", host)
+            return True
+        stop.wait(turn.wait_s)
     return False

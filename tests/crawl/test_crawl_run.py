@@ -25,9 +25,10 @@ import pytest
 from rich.console import Console
 
 from crawl.access import Access
+from crawl.account import account
 from crawl.drive import frontier_path
 from crawl.frontier import Frontier
-from crawl.jobs import Found, Report
+from crawl.jobs import Found, Report, Stats
 from crawl.platforms import Details
 from crawl.posts import post_of
 from crawl.replica import catalogue
@@ -325,6 +326,46 @@ def test_a_list_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> 
     _crawl_nothing(recipes[1], run)
     with pytest.raises(BadSettings, match=r"search\.source: .*was crawled with 'sha256:"):
         _crawl_nothing(recipes[2], run)
+
+
+def test_a_retry_that_was_killed_is_finished_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, recipe = RunFolder.create(tmp_path / "run"), make(["travel"])
+    frontier = Frontier(str(frontier_path(run)))
+    frontier.claim(json.dumps(search_settings(recipe)))
+    frontier.begin(["travel"], ("end",))
+    query, _ = frontier.next_query()
+    assert query
+    frontier.add(query, [Found(id="tiktok:1", platform="tiktok", post_id="1", rank=0, likes=1, likes_exact=True)], 1)
+    frontier.end_query(query, "end", "", None)
+    frontier.report([Report(job=job, outcome="failure", reason="gone") for job in frontier.lease("me", 1).jobs])
+    frontier.close()
+    _crawl_nothing(recipe, run)
+    assert [d.reason for d in run.read(Drop, "drops")] == ["gone"]
+    begun = run.path / "crawl" / "retry.json"
+    begun.write_text('{"reason": "gone"}')
+    monkeypatch.setattr("crawl.run.Drive.run", lambda *_: None)
+    _crawl_nothing(recipe, run)
+    assert not begun.exists()
+    assert not run.read(Drop, "drops")
+    assert count(run, "SELECT sum(n) FROM tally WHERE state='ready'") == 1
+
+
+def test_the_summaries_account_for_every_post() -> None:
+    tally = (
+        ("ready", "", "", "", 1), ("leased", "", "", "", 2), ("done", "", "", "", 4),
+        ("dropped", "search", "rule", "too_few_likes", 8), ("dropped", "fetch", "rule", "too_long", 16),
+        ("dropped", "fetch", "failure", "gone", 32),
+    )  # fmt: skip
+    progress = Progress(quiet=True)
+    for name in ("search", "fetch"):
+        with progress.stage(name, unit="posts") as stage:
+            for _ in range(2):
+                account(stage, Stats((), tally))
+    search, fetch = progress.summaries
+    assert (search.seen, search.kept, search.dropped, search.failed, search.left) == (63, 55, {"too_few_likes": 8}, {}, 0)
+    assert (fetch.seen, fetch.kept, fetch.dropped, fetch.failed, fetch.left) == (55, 4, {"too_long": 16}, {"gone": 32}, 3)
+    assert search.balanced()
+    assert fetch.balanced()
 
 
 @pytest.mark.parametrize("reached", ["limit", "quota"])

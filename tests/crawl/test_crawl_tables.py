@@ -205,6 +205,21 @@ def test_retry_killed_anywhere_is_finished_by_the_next_command(
     assert not (run.path / "crawl" / "retry.json").exists()
 
 
+def test_a_rule_of_the_same_name_is_no_failure(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    with opened(run, ("one",)) as (frontier, tables):
+        one, _ = frontier.next_query()
+        assert one
+        add(frontier, one, range(2))
+        ruled = Found(id="tiktok:9", platform="tiktok", post_id="9", rank=9, likes=9, likes_exact=True, reason="timeout")
+        assert frontier.add(one, [ruled], 3)
+        frontier.end_query(one, "end", "", None)
+        fetch(frontier, {1: "timeout"})
+        tables.take_over(ask_of(frontier), 1)
+        tables.retry("timeout", frontier.retry_dropped)
+    assert where(run) == ids([0, 9])
+
+
 def test_a_part_of_which_nothing_is_left_makes_no_empty_table(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run")
     with opened(run, ("one",)) as (frontier, tables):

@@ -28,8 +28,8 @@ class Watched(Frontier):
         self.broken = False
         self.slow_s = 0.0
 
-    def lease(self, owner: str, number: int) -> Any:
-        lease = super().lease(owner, number)
+    def lease(self, owner: str, number: int, without: Any = ()) -> Any:
+        lease = super().lease(owner, number, without)
         time.sleep(self.slow_s)
         self.leases.append(len(lease.jobs))
         return lease

@@ -15,7 +15,7 @@ import pytest
 
 from crawl.frontier import Frontier
 from crawl.host import OPENINGS, QUIET_INTERVALS, SHARE_MIN
-from crawl.pacer import AHEAD_S, CLAIM_S, JITTER, LATE_S, LOST_S, NAP_S, PAUSE_INTERVALS, PROBE_S, WALLS, Pacer, Turn, take_turn
+from crawl.pacer import CLAIM_S, JITTER, LATE_S, LOST_S, NAP_S, PAUSE_INTERVALS, PROBE_S, WALLS, Pacer, Turn, take_turn
 from crawl.retry_after import LONGEST_S, retry_after_s
 from svmbench.errors import Blocked
 from svmbench.fleet import Actor, Fleet
@@ -68,7 +68,7 @@ def send(pacer: Pacer, clock: Clock, who: str = "me", late_s: float = 0.0) -> fl
         turn = pacer.reserve(HOST, who)
         assert not turn.blocked
         if turn.go:
-            clock.now += turn.wait_s + late_s
+            clock.now += late_s
             pacer.sent(HOST)
             return clock.now
         assert turn.wait_s > 0, "nobody asks again at once"
@@ -112,36 +112,6 @@ def test_until_a_request_has_left_nobody_else_gets_a_turn_and_a_lost_one_is_give
     assert LOST_S - 0.1 <= waited - 1002.0 <= LOST_S + 2
 
 
-def test_a_turn_is_given_a_moment_ahead_and_to_one_at_a_time(clock: Clock) -> None:
-    pacer = make(clock, 50.0)
-    sent = send(pacer, clock)
-    ahead = pacer.reserve(HOST, "me")
-    assert ahead.go
-    assert 0.02 <= ahead.wait_s <= AHEAD_S
-    assert not pacer.reserve(HOST, "other").go
-    clock.now += ahead.wait_s + 0.5
-    assert not pacer.reserve(HOST, "other").go, "it has not left yet"
-    turn = pacer.reserve(HOST, "other", 0.01)
-    assert turn.go, "it left 0.01 s ago"
-    assert clock.now + turn.wait_s - (sent + ahead.wait_s) >= 0.5 + 0.02 - 0.01
-    slow = make(clock, 1.0)
-    send(slow, clock)
-    assert not slow.reserve(HOST, "me").go
-    clock.now += 1.0
-    turn = slow.reserve(HOST, "me")
-    assert turn.wait_s <= AHEAD_S if turn.go else turn.wait_s > AHEAD_S
-
-
-def test_nobody_gets_ahead_of_those_who_wait_longer(clock: Clock) -> None:
-    pacer = make(clock, 50.0)
-    send(pacer, clock)
-    pacer.throttled(HOST, 1.0)
-    wait_s = pacer.reserve(HOST, "first").wait_s
-    clock.now += wait_s - AHEAD_S / 2
-    assert not pacer.reserve(HOST, "second").go
-    assert pacer.reserve(HOST, "first").go
-
-
 def test_the_first_turn_of_a_new_pacer_is_an_interval_after_its_start(clock: Clock) -> None:
     assert send(make(clock, 0.5), clock) >= 1002.0
     pacer = make(clock, 0.5)
@@ -178,7 +148,6 @@ def test_many_waiters_are_served_in_turn_and_ask_seldom(clock: Clock) -> None:
         turn = pacer.reserve(HOST, who)
         asks += 1
         if turn.go:
-            clock.now += turn.wait_s
             pacer.sent(HOST)
             turns.append((clock.now, who))
         back[who] = clock.now + turn.wait_s + 1e-4
@@ -488,8 +457,8 @@ def test_a_worker_that_is_stopped_waits_no_longer(fleet: Fleet) -> None:
 class Slow(Pacer):
     """A pacer whose first answer takes longer than a turn is good for."""
 
-    def reserve(self, host: str, who: str, left_s: float | None = None) -> Turn:
-        turn = super().reserve(host, who, left_s)
+    def reserve(self, host: str, who: str) -> Turn:
+        turn = super().reserve(host, who)
         if turn.go and not hasattr(self, "been"):
             self.been = True
             time.sleep(0.3)
@@ -520,47 +489,3 @@ def test_threads_of_three_workers_never_send_in_one_interval(fleet: Fleet) -> No
         thread.join()
     assert len(times) > 20
     assert len(times) <= 1 + (max(times) - min(times)) * 50
-
-
-class Counting(Pacer):
-    """A pacer that counts how often it is asked for a turn."""
-
-    asks = 0
-
-    def reserve(self, host: str, who: str, left_s: float | None = None) -> Turn:
-        type(self).asks += 1
-        return super().reserve(host, who, left_s)
-
-
-def test_the_threads_of_a_process_ask_once_a_turn(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Counting, "asks", 0)
-    pacer, turns, stop = fleet.actor(Counting, 50.0), list[float](), threading.Event()
-
-    def work() -> None:
-        while take_turn(pacer, HOST, stop):
-            turns.append(time.monotonic())
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    while len(turns) < 25:
-        time.sleep(0.02)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert Counting.asks <= len(turns) + 2
-
-
-def test_who_is_stopped_with_a_turn_in_hand_leaves_it_to_others(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawl.pacer.AHEAD_S", 5.0)
-    pacer, stop, ended = fleet.actor(Pacer, 1.0), threading.Event(), list[bool]()
-    assert take_turn(pacer, HOST, threading.Event())
-    thread = threading.Thread(target=lambda: ended.append(take_turn(pacer, HOST, stop)))
-    thread.start()
-    time.sleep(0.1)
-    stop.set()
-    thread.join()
-    assert ended == [False]
-    began = time.monotonic()
-    assert take_turn(pacer, HOST, threading.Event())
-    assert time.monotonic() - began < LOST_S / 2

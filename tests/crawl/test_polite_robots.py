@@ -110,7 +110,7 @@ def test_retry_after_on_robots_txt_is_obeyed_and_then_it_counts(
     (first_s, _, _, refused), (second_s, _, _, answered) = site.log
     assert (refused, answered) == (429, 200)
     assert second_s - first_s >= 2.0 - 0.05
-    assert pacer.ask("state")[HOST].endswith("requests/s since it asked for less"), "the breaker has closed; the rate stays halved"
+    assert pacer.ask("state")[HOST].endswith("requests/s since it asked for less"), "the breaker has closed; it stays slow"
 
 
 def test_an_older_one_serves_while_a_new_one_cannot_be_had(site: Site, frontier: Actor, pacer: Actor) -> None:

@@ -17,7 +17,16 @@ from svmbench.optout import REASON
 
 FOLDER = Path(crawl.__file__).parent
 NAMING = ("kind", "reason", "wall", "refused", "outcome")  # arguments that carry a reason
-NO_REASONS = {"rule", "failure", "done", "retry", "given_back", "lost", ""}  # values of theirs that say what kind of end it is
+NO_REASONS = {
+    "rule",
+    "failure",
+    "done",
+    "retry",
+    "given_back",
+    "left",
+    "lost",
+    "",
+}  # values of theirs that say what kind of end it is
 
 
 def modules() -> list[Path]:

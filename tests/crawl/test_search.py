@@ -94,8 +94,8 @@ def test_every_request_of_the_page_has_a_turn_or_is_charged(
 ) -> None:
     turns, charges, reserve, charge = [], [], Pacer.reserve, Pacer.charge
 
-    def reserved(self: Pacer, host: str, who: str, left_s: float | None = None) -> Turn:
-        turn = reserve(self, host, who, left_s)
+    def reserved(self: Pacer, host: str, who: str) -> Turn:
+        turn = reserve(self, host, who)
         turns.extend([host] * turn.go)
         return turn
 

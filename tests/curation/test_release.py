@@ -365,7 +365,7 @@ def test_no_split_no_release(tmp_path):
 def test_a_split_without_clips_is_no_release(tmp_path):
     bare = RunFolder.create(tmp_path / "run")
     with bare.writing("split") as writer:
-        writer.commit(["split"], {"splits": to_table(Split, [Split("train", (), "song")])})
+        writer.commit(["split"], {"splits": to_table(Split, [Split(name="train", clip_ids=(), grouped_by="song")])})
     with pytest.raises(BadInput, match="has no clip to publish: the curation kept none"):
         write_release(RECIPE, bare, tmp_path / "out")
 

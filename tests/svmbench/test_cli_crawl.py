@@ -214,6 +214,12 @@ def test_words_that_cannot_be_meant(tmp_path: Path, shelf: Path, words: list[str
     assert says in refused("crawl", write_recipe(tmp_path / "small.yaml", shelf, search={"words": words}), "--dry-run")
 
 
+def test_a_file_where_the_run_folder_should_be(tmp_path: Path, shelf: Path) -> None:
+    (tmp_path / "taken").touch()
+    line = refused("crawl", write_recipe(tmp_path / "small.yaml", shelf), "--out", "taken", "--local")
+    assert "taken cannot be written (Not a directory); choose another folder with --out" in line
+
+
 def test_the_name_of_a_recipe_file_without_its_ending(tmp_path: Path, shelf: Path) -> None:
     write_recipe(tmp_path / "small.yaml", shelf)
     assert "the file is 'svmbench crawl small.yaml'" in refused("crawl", "small", "--dry-run")
