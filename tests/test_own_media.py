@@ -57,4 +57,4 @@ def test_each_of_the_users_files_has_an_outcome_and_the_right_reason(clips: Path
     with open(answer["what became of each file"], newline="") as handle:
         rows = {row["file"]: (row["outcome"], row["reason"]) for row in csv.DictReader(handle)}
     wanted = {name.replace("/", " & "): outcome for name, outcome in EXPECTED.items()}
-    assert rows == wanted | {"not really a video.mp4": ("failed", "unreadable")}
+    assert rows == wanted | {"not really a video.mp4": ("failed", "not_media")}

@@ -164,7 +164,7 @@ def test_a_host_that_walls_every_post_is_given_up_and_its_posts_are_left(site_ca
     with serve(walled) as site, Fleet(local=True) as fleet:
         with pytest.raises(Blocked, match=r"www\.tiktok\.com put up a wall \(blocked\); \d+ posts are left, run the same"):
             crawl(make(["travel"]), run, fleet, progress, site.access)
-        assert site.hits["video_page"] < 25, "the site is not asked for every post"
+        assert site.hits["video_page"] < 40, "25 posts of three tries each are not all asked for"
     assert "www.tiktok.com: paused for" in screen.getvalue(), "the open breaker is seen, however narrow the terminal"
     assert progress.summaries[1].balanced()
     assert progress.summaries[1].left > 5
