@@ -233,8 +233,9 @@ def finished(stats: Stats, recipe: Recipe) -> bool:
 
 
 def _kind(text: str) -> str:
-    """Trouble without its numbers, which change all the time."""
-    return "".join(letter for letter in text if not letter.isdigit())
+    """Trouble without its numbers, which change all the time; a host that is asked more slowly is one kind, whatever it waits."""
+    said = "".join(letter for letter in text if not letter.isdigit())
+    return "slower" if "requests/s" in said and "paused" not in said else said
 
 
 def at_a_limit(stats: Stats, recipe: Recipe, notes: list[str]) -> bool:
