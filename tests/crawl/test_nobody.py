@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow.parquet as pq
 import pytest
@@ -89,10 +90,11 @@ def source_of(platform: str, folder: Path, marked: Path) -> str:
 @pytest.mark.parametrize("platform", sorted(set(plugins.names("crawl.platforms")) - {"replica"}))  # which is tiktok's code
 @pytest.mark.browser
 def test_nobody_is_named_in_a_run_folder(
-    platform: str, people: Site, marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+    platform: str, people: Site, marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str], absent: Callable[[str], NoReturn],
+) -> None:  # fmt: skip
     if platform == "tiktok" and not CHROMIUM_IS_THERE:
-        pytest.skip("Chromium is not installed")
+        absent("Chromium is not installed; see the Makefile's target browser")
     monkeypatch.setenv(TOKEN, research.TOKEN)
     search = {"platform": platform, "words": ["travel"], "likes_min": 10_000}
     if platform in ("ids", "folder"):
