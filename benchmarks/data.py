@@ -27,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.checks import Facts
+from benchmarks.inputs import Inputs, Pairs
 from svmbench.errors import BadInput, Leak
 from svmbench.groups import groups
 from svmbench.records import M2V, V2M, Clip, Features, RetrievalTask, Split, features_from_table
@@ -35,23 +37,6 @@ from svmbench.store import RunFolder, write_json
 MODALITIES = ("video", "music")
 VAL_SHARE = 0.1  # of the songs outside a test fold; ours
 Index = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """The clips of one part: standardised inputs, and a code a song (for masking and scoring; never an input)."""
-
-    video_BV: torch.Tensor
-    music_BV: torch.Tensor
-    song_B: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.song_B)
-
-    def shuffled(self, seed: int) -> Pairs:
-        """The same videos with the music of other clips: a control from which nothing can be learnt about the pairing."""
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)).to(self.song_B.device)
-        return Pairs(self.video_BV, self.music_BV[order], self.song_B[order])
 
 
 @dataclass(frozen=True)
@@ -231,10 +216,18 @@ def fold_parts(pack: Pack, folds: int, fold: int, seed: int = 0) -> dict[str, In
     return {name: np.flatnonzero(np.isin(pack.groups, part)) for name, part in held.items()}
 
 
-def seen_share(pack: Pack, parts: Mapping[str, Index]) -> float:
-    """Share of the test clips whose song or media file stands in train or val as well."""
-    seen = pack.groups[np.concatenate([parts["train"], parts["val"]])]
-    return float(np.isin(pack.groups[parts["test"]], seen).mean())
+def facts(pack: Pack, parts: Mapping[str, Index]) -> dict[str, Facts]:
+    """What the checks may know of the clips of each part."""
+    song_N, unknown = pack.song_codes(), np.full(len(pack.clip_ids), -1, np.int64)
+    nothing = np.full(len(pack.clip_ids), np.nan)
+    return {
+        part: Facts(
+            clip_ids=tuple(pack.clip_ids[i] for i in index), song_N=song_N[index], group_N=pack.groups[index],
+            duration_s_N=nothing[index], loudness_N=nothing[index], author_N=unknown[index], sound_N=unknown[index],
+            look_N=unknown[index],
+        )
+        for part, index in parts.items()
+    }  # fmt: skip
 
 
 def pairs(pack: Pack, parts: Mapping[str, Index], needs: tuple[str, ...] = (), device: str = "cpu") -> dict[str, Pairs]:
@@ -253,7 +246,7 @@ def pairs(pack: Pack, parts: Mapping[str, Index], needs: tuple[str, ...] = (), d
             made[part][modality] = torch.from_numpy(values).to(device)
     codes = pack.song_codes()
     return {
-        part: Pairs(made[part]["video"], made[part]["music"], torch.from_numpy(codes[index]).to(device))
+        part: Pairs(Inputs(made[part]["video"]), Inputs(made[part]["music"]), torch.from_numpy(codes[index]).to(device))
         for part, index in parts.items()
     }
 

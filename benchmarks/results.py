@@ -34,8 +34,11 @@ JOBS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "dataset", "revision", "split", "baseline", "variant", "settings_hash", "settings")]
     + [("seed", pa.int64()), ("folds", pa.int64()), ("fold", pa.int64()), ("code", pa.string()), ("commit", pa.string())]
     + [("checks", pa.list_(pa.string())), ("findings", pa.list_(pa.string())), ("device", pa.string()), ("gpu", pa.string())]
-    + [("num_params", pa.int64()), ("wall_s", pa.float64())]
-)
+    + [("num_params", pa.int64()), ("wall_s", pa.float64()), ("started", pa.string()), ("train_s", pa.float64())]
+    + [("eval_s", pa.float64()), ("num_train", pa.int64()), ("epochs", pa.int64()), ("chosen_epoch", pa.int64())]
+    + [("chosen_by", pa.string()), ("losses", pa.list_(pa.float64())), ("val", pa.list_(pa.float64()))]
+    + [("checkpoint", pa.string()), ("checkpoint_sha256", pa.string()), ("peak_gpu_mb", pa.float64()), ("hardware", pa.string())]
+)  # one row a fit; hardware: canonical JSON; checkpoint: path below the run folder; what a closed form lacks is null
 TESTED = (("recall", 10), ("mean_rank", None))  # metrics of the paired tests; ours
 SCORED_SCHEMA = pa.schema([JOBS_SCHEMA.field(name) for name in ("key", "revision", "split")])
 CHANCE = "chance (exact)"

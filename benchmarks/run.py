@@ -23,8 +23,9 @@ import pyarrow as pa
 import torch
 
 import benchmarks
-from benchmarks import data, results
+from benchmarks import checks, data, results
 from benchmarks.checks import Evidence, Finding
+from benchmarks.inputs import Pairs
 from benchmarks.ranking import Ranks, retrieve
 from benchmarks.towers import embed, num_params
 from svmbench import plugins
@@ -35,9 +36,10 @@ from svmbench.provenance import commit
 from svmbench.settings import build, settings_hash
 from svmbench.store import RunFolder
 
-BASELINES, CHECKS = "benchmarks.baselines", "benchmarks.checks"
+BASELINES = "benchmarks.baselines"
 SHARED = (
     "data",
+    "inputs",
     "losses",
     "ranking",
     "run",
@@ -199,7 +201,7 @@ class Trainer:
         if device == "cuda" and not torch.cuda.is_available():
             raise BadSettings("a worker sees no CUDA device; use --gpus 0")
         self.pack, self.device = data.open_pack(Path(pack)), device
-        self.parts: dict[Any, dict[str, data.Pairs]] = {}
+        self.parts: dict[Any, dict[str, Pairs]] = {}
 
     def run(self, job: Job) -> dict[str, pa.Table]:
         """Fits, embeds the test part once, ranks, checks. Returns the rows of the tables ranks and jobs."""
@@ -213,8 +215,12 @@ class Trainer:
         model = module.fit(train, val, job.settings, job.seed)
         video_ND, music_ND = embed(model, parts["test"])
         ranks = retrieve(video_ND, music_ND, parts["test"].song_B.cpu().numpy())
-        evidence = Evidence(model, parts["test"], video_ND, music_ND, ranks, data.seen_share(self.pack, index))
-        findings = [plugins.load(CHECKS, name).check(evidence) for name in plugins.names(CHECKS)]
+        findings = checks.run(
+            Evidence(
+                model=model, test=parts["test"], video_ND=video_ND, music_ND=music_ND, ranks=ranks,
+                song_N=parts["test"].song_B.cpu().numpy(), train=train, val=val, facts=data.facts(self.pack, index),
+            )
+        )  # fmt: skip
         record = self._record(job, findings, getattr(module, "BY_DESIGN", ())) | {
             "num_params": num_params(model), "wall_s": time.monotonic() - began,
         }  # fmt: skip
@@ -223,7 +229,7 @@ class Trainer:
             "jobs": pa.Table.from_pylist([record], schema=results.JOBS_SCHEMA),
         }
 
-    def _pairs(self, job: Job, index: Mapping[str, data.Index], needs: tuple[str, ...]) -> dict[str, data.Pairs]:
+    def _pairs(self, job: Job, index: Mapping[str, data.Index], needs: tuple[str, ...]) -> dict[str, Pairs]:
         """The tensors of this job's parts; those of the last fold are kept, as the next job often takes the same."""
         if (job.folds, job.fold, needs) not in self.parts:
             self.parts = {(job.folds, job.fold, needs): data.pairs(self.pack, index, needs, self.device)}
@@ -235,8 +241,8 @@ class Trainer:
             "baseline": job.baseline, "variant": job.variant, "settings_hash": settings_hash(job.settings),
             "settings": json.dumps(asdict(job.settings)), "seed": job.seed, "folds": job.folds, "fold": job.fold,
             "code": job.code, "commit": job.commit,
-            "checks": sorted(f.check for f in findings if not f.passed and f.check not in by_design),
-            "findings": [f"{f.check}: {'passed' if f.passed else 'FAILED'}, {f.detail}" for f in findings],
+            "checks": sorted(f.check for f in findings if f.passed is False and f.check not in by_design),
+            "findings": [f"{f.check}: {checks.WORDS[f.passed]}, {f.detail}" for f in findings],
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
             "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }  # fmt: skip

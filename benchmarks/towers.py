@@ -7,6 +7,8 @@ result there as on an actor of its own. Axes: B clips of a batch, N clips, V inp
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,18 +17,42 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.data import Pairs
+from benchmarks.inputs import Inputs, Pairs
 
 ENCODE_ROWS = 4096  # at once, bounds the memory of the hidden layers; ours
 
 
-class Model(Protocol):
-    """A fitted two-tower baseline. Each row's embedding depends on that row alone; the score of a pair is the dot product."""
+@dataclass(frozen=True)
+class History:
+    """How training went, one value an epoch. chosen: the epoch (from 0) whose weights were kept, by `chosen_by`: 'val', or 'end'
+    where there was nothing to choose by. num_steps: optimiser steps that were made."""
 
-    def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
+    loss: tuple[float, ...]
+    val: tuple[float, ...]
+    chosen: int
+    chosen_by: str
+    num_steps: int
+
+
+Report = Callable[[int, int, list[float], list[float]], None]
+"""report(epoch, epochs, losses, val): called once an epoch, with one loss and one val value a seed that is fitted together."""
+
+
+def quiet(epoch: int, epochs: int, losses: list[float], val: list[float]) -> None:
+    """A report to nobody."""
+
+
+class Model(Protocol):
+    """A fitted two-tower baseline. Each row's embedding depends on that row alone; the score of a pair is the dot product.
+
+    A model that was trained step by step has `history: History`. A model that scores pairs has, in place of the encoders,
+    score(video, music) -> (B, B'), where a cell depends on its own video and music alone.
+    """
+
+    def encode_video(self, video: Inputs) -> torch.Tensor:
         """(B, D), L2-normalised float32."""
 
-    def encode_music(self, music_BV: torch.Tensor) -> torch.Tensor:
+    def encode_music(self, music: Inputs) -> torch.Tensor:
         """(B, D), L2-normalised float32."""
 
 
@@ -34,8 +60,11 @@ class Model(Protocol):
 def embed(model: Model, part: Pairs) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Video and music embeddings of a part on the CPU (N, D), made in float32 without TF32."""
     torch.set_float32_matmul_precision("highest")
-    sides = ((model.encode_video, part.video_BV), (model.encode_music, part.music_BV))
-    video, music = (torch.cat([encode(rows) for rows in x.split(ENCODE_ROWS)]).float().cpu().numpy() for encode, x in sides)
+    sides = ((model.encode_video, part.video), (model.encode_music, part.music))
+    video, music = (
+        torch.cat([encode(x[low : low + ENCODE_ROWS]) for low in range(0, len(x), ENCODE_ROWS)]).float().cpu().numpy()
+        for encode, x in sides
+    )
     return video, music
 
 
@@ -58,14 +87,14 @@ class TwoTower(nn.Module):
         super().__init__()
         self.video, self.music = video, music
 
-    def forward(self, video_BV: torch.Tensor, music_BV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.encode_video(video_BV), self.encode_music(music_BV)
+    def forward(self, video: Inputs, music: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.encode_video(video), self.encode_music(music)
 
-    def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(self.video(video_BV), dim=-1)
+    def encode_video(self, video: Inputs) -> torch.Tensor:
+        return functional.normalize(self.video(video.vectors_BV), dim=-1)
 
-    def encode_music(self, music_BV: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(self.music(music_BV), dim=-1)
+    def encode_music(self, music: Inputs) -> torch.Tensor:
+        return functional.normalize(self.music(music.vectors_BV), dim=-1)
 
 
 class Dropout(nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.optim.adamw import adamw
 
-from benchmarks.data import Pairs
+from benchmarks.inputs import Pairs
 from benchmarks.metrics import mrr
 from benchmarks.ranking import retrieve
 from benchmarks.towers import TwoTower, embed, generator
@@ -23,7 +23,7 @@ M = TypeVar("M", bound=TwoTower)
 
 def train(
     model: M,
-    loss: Callable[[M, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    loss: Callable[[M, Pairs], torch.Tensor],
     parts: tuple[Pairs, Pairs],
     *,
     epochs: int,
@@ -35,7 +35,7 @@ def train(
 ) -> M:
     """Trains in place with AdamW on parts[0] and returns the model as it was at its best on parts[1], in eval mode.
 
-    loss(model, video_BV, music_BV, song_B) -> scalar. patience: epochs without a better val value before it stops. The first
+    loss(model, batch) -> scalar. patience: epochs without a better val value before it stops. The first
     value counts after one epoch, so an untrained model is never handed back. A last batch of one clip is skipped (batch norm
     needs two). With fewer than two songs in val there is nothing to choose by: it trains to the end.
     """
@@ -52,7 +52,7 @@ def train(
         for index in order.split(batch):
             if len(index) < 2:
                 continue
-            loss(model, data.video_BV[index], data.music_BV[index], data.song_B[index]).backward()
+            loss(model, data[index]).backward()
             step()
         found = validate(model, val) if judged else float(epoch)
         if found > best:

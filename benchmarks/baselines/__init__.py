@@ -5,8 +5,12 @@ A baseline module has
     Settings          a frozen dataclass of svmbench.settings.setting fields
     VARIANTS          dict[str, Settings]; the first is the main one
     NEEDS             names of the features that it takes; empty: all features of the run
-    fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> Model
+    fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> Model     a closed form; or, for a training,
+    fit_seeds(train, val, settings, seeds: tuple[int, ...], report: Report) -> list[Model]     of several seeds at once
 and may have
+    STEPS = True      it takes sequences: Inputs.steps is filled
+    TAGS = True       it learns from unified labels: Inputs.tags_B is filled
+    LEARNS = False    it learns nothing from the training pairs: the check that trains on shuffled pairs does not apply
     SEEDED = False    it draws no random numbers: it is fitted once, however many seeds are asked for (but each shuffling of the
                       training pairs is another)
     CONTROL = True    it knows nothing by design: shuffling its training pairs would change nothing

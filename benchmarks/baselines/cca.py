@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from benchmarks.data import Pairs
+from benchmarks.inputs import Inputs, Pairs
 from svmbench.settings import setting
 
 NEEDS: tuple[str, ...] = ()
@@ -37,18 +37,18 @@ class Projection:
     video_VD: torch.Tensor
     music_VD: torch.Tensor
 
-    def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(video_BV @ self.video_VD, dim=-1)
+    def encode_video(self, video: Inputs) -> torch.Tensor:
+        return functional.normalize(video.vectors_BV @ self.video_VD, dim=-1)
 
-    def encode_music(self, music_BV: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(music_BV @ self.music_VD, dim=-1)
+    def encode_music(self, music: Inputs) -> torch.Tensor:
+        return functional.normalize(music.vectors_BV @ self.music_VD, dim=-1)
 
 
 def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> Projection:
     """Closed form in float64; no randomness. Inputs have mean 0 in the train part."""
     (video_NR, back_video), (music_NR, back_music) = (
         _whitened(x.double(), ridge)
-        for x, ridge in ((train.video_BV, settings.ridge_video), (train.music_BV, settings.ridge_music))
+        for x, ridge in ((train.video.vectors_BV, settings.ridge_video), (train.music.vectors_BV, settings.ridge_music))
     )
     left, correlation, right = torch.linalg.svd(video_NR.T @ music_NR / len(train), full_matrices=False)
     keep = min(settings.components, int((correlation > 1e-9).sum()) or 1)

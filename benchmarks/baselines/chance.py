@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.data import Pairs
+from benchmarks.inputs import Inputs, Pairs
 from svmbench.settings import setting
 
 NEEDS: tuple[str, ...] = ()
@@ -31,14 +31,14 @@ VARIANTS = {"expected": Settings()}
 class Chance:
     dim: int
 
-    def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
-        return self._embed(video_BV)
+    def encode_video(self, video: Inputs) -> torch.Tensor:
+        return self._embed(video)
 
-    def encode_music(self, music_BV: torch.Tensor) -> torch.Tensor:
-        return self._embed(music_BV)
+    def encode_music(self, music: Inputs) -> torch.Tensor:
+        return self._embed(music)
 
-    def _embed(self, x_BV: torch.Tensor) -> torch.Tensor:
-        first = torch.zeros(len(x_BV), self.dim, device=x_BV.device)
+    def _embed(self, items: Inputs) -> torch.Tensor:
+        first = torch.zeros(len(items), self.dim, device=items.device)
         first[:, 0] = 1.0
         return first
 

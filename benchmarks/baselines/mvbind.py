@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.data import Pairs
+from benchmarks.inputs import Pairs
 from benchmarks.losses import same_song
 from benchmarks.towers import Dropout, TwoTower, generator, linear
 from benchmarks.train import train as run_training
@@ -69,14 +69,15 @@ def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
     """AdamW with a constant rate."""
     s = settings
 
-    def loss(model: TwoTower, video_BV: torch.Tensor, music_BV: torch.Tensor, song_B: torch.Tensor) -> torch.Tensor:
-        video_BD, music_BD = model(video_BV, music_BV)
+    def loss(model: TwoTower, batch: Pairs) -> torch.Tensor:
+        video_BD, music_BD = model(batch.video, batch.music)
+        song_B = batch.song_B
         masked = (
             same_song(song_B) if s.same_song_mask else torch.zeros(len(song_B), len(song_B), dtype=torch.bool).to(song_B.device)
         )
         return info_nce(video_BD, music_BD, masked, s.temperature)
 
-    model = build(train.video_BV.shape[1], train.music_BV.shape[1], s, seed, train.song_B.device)
+    model = build(train.video.vectors_BV.shape[1], train.music.vectors_BV.shape[1], s, seed, train.song_B.device)
     return run_training(
         model,
         loss,

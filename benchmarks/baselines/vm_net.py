@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.data import Pairs
+from benchmarks.inputs import Pairs
 from benchmarks.losses import same_song
 from benchmarks.towers import Dropout, TwoTower, generator, linear
 from benchmarks.train import train as run_training
@@ -90,18 +90,18 @@ def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
     """Adam with a constant rate."""
     s = settings
 
-    def loss(model: TwoTower, video_BV: torch.Tensor, music_BV: torch.Tensor, song_B: torch.Tensor) -> torch.Tensor:
-        video_BD, music_BD = model(video_BV, music_BV)
+    def loss(model: TwoTower, batch: Pairs) -> torch.Tensor:
+        video_BD, music_BD = model(batch.video, batch.music)
         sim_BB = music_BD @ video_BD.T
-        masked = same_song(song_B) if s.same_song_mask else torch.zeros_like(sim_BB, dtype=torch.bool)
+        masked = same_song(batch.song_B) if s.same_song_mask else torch.zeros_like(sim_BB, dtype=torch.bool)
         return (
             s.weight_music_anchor * ranking_loss(sim_BB, masked, s.margin, s.top_k)
             + s.weight_video_anchor * ranking_loss(sim_BB.T, masked, s.margin, s.top_k)
-            + s.weight_structure * structure_loss(music_BV, music_BD, s.structure_k)
-            + s.weight_structure * structure_loss(video_BV, video_BD, s.structure_k)
+            + s.weight_structure * structure_loss(batch.music.vectors_BV, music_BD, s.structure_k)
+            + s.weight_structure * structure_loss(batch.video.vectors_BV, video_BD, s.structure_k)
         )
 
-    model = build(train.video_BV.shape[1], train.music_BV.shape[1], s, seed, train.song_B.device)
+    model = build(train.video.vectors_BV.shape[1], train.music.vectors_BV.shape[1], s, seed, train.song_B.device)
     return run_training(
         model, loss, (train, val), epochs=s.epochs, batch=s.batch, lr=s.lr, weight_decay=0.0, patience=s.patience, seed=seed
     )

@@ -13,6 +13,8 @@ import torch
 from benchmarks.checks import Evidence, Finding
 from benchmarks.towers import generator
 
+NEEDS = ("model", "test", "video_ND", "music_ND")
+
 NUM_ITEMS = 64  # ours
 LIMIT = 1e-4  # largest |1 - cosine|; float32 rounding stays below 1e-6; ours
 
@@ -23,8 +25,8 @@ def check(evidence: Evidence) -> Finding:
     order = torch.randperm(len(evidence.test), generator=generator(0))
     few, worst = order[:NUM_ITEMS].sort().values, 0.0
     sides = (
-        (evidence.model.encode_video, evidence.test.video_BV, evidence.video_ND),
-        (evidence.model.encode_music, evidence.test.music_BV, evidence.music_ND),
+        (evidence.model.encode_video, evidence.test.video, evidence.video_ND),
+        (evidence.model.encode_music, evidence.test.music, evidence.music_ND),
     )
     for encode, inputs, scored_ND in sides:
         rows = order.to(inputs.device)

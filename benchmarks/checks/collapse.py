@@ -9,6 +9,8 @@ import numpy as np
 
 from benchmarks.checks import Evidence, Finding
 
+NEEDS = ("video_ND", "music_ND")
+
 MIN_RANK = 2.0  # ours
 MAX_COSINE = 0.99  # mean over pairs; ours
 
@@ -17,7 +19,7 @@ def check(evidence: Evidence) -> Finding:
     """Effective rank of the more collapsed side; also fails when the mean cosine between items is above MAX_COSINE."""
     rank = min(effective_rank(evidence.video_ND), effective_rank(evidence.music_ND))
     cosine = max(_mean_cosine(evidence.video_ND), _mean_cosine(evidence.music_ND))
-    passed = rank >= min(MIN_RANK, len(evidence.test) - 1.0) and cosine <= MAX_COSINE
+    passed = rank >= min(MIN_RANK, len(evidence.video_ND) - 1.0) and cosine <= MAX_COSINE
     detail = f"effective rank {rank:.1f} (at least {MIN_RANK:g}), mean cosine {cosine:.3f} (at most {MAX_COSINE:g})"
     return Finding("collapse", passed, rank, detail)
 

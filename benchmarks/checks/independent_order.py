@@ -14,6 +14,8 @@ from benchmarks.checks import Evidence, Finding
 from benchmarks.ranking import retrieve
 from benchmarks.towers import generator
 
+NEEDS = ("model", "test", "video_ND", "ranks")
+
 LIMIT = 0.01  # share of queries whose rank moves; ours
 BATCHES = (37, 53)  # of the video and of the music side; ours
 
@@ -22,7 +24,7 @@ BATCHES = (37, 53)  # of the video and of the music side; ours
 def check(evidence: Evidence) -> Finding:
     """Share of queries, over both directions, whose rank moves."""
     again = []
-    sides = ((evidence.model.encode_video, evidence.test.video_BV), (evidence.model.encode_music, evidence.test.music_BV))
+    sides = ((evidence.model.encode_video, evidence.test.video), (evidence.model.encode_music, evidence.test.music))
     for seed, ((encode, inputs), batch) in enumerate(zip(sides, BATCHES, strict=True)):
         order = torch.randperm(len(inputs), generator=generator(seed)).to(inputs.device)
         found = torch.cat([encode(inputs[rows]) for rows in order.split(batch)]).float()

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.checks import Evidence, Finding
 
+NEEDS = ("ranks",)
 LIMIT = 0.01  # share of queries whose best positive is tied with a wrong candidate; ours
 
 

@@ -15,7 +15,8 @@ import torch
 from torch.nn import functional
 
 from benchmarks.baselines import cca, mvbind, vm_net
-from benchmarks.data import Pairs, make_pack, pairs, split_parts
+from benchmarks.data import make_pack, pairs, split_parts
+from benchmarks.inputs import Inputs, Pairs
 from benchmarks.losses import same_song
 from benchmarks.metrics import recall
 from benchmarks.ranking import retrieve
@@ -92,7 +93,7 @@ def test_a_closed_form_counts_what_it_has_fitted(parts: dict[str, Pairs]) -> Non
 def test_gradients_reach_every_parameter(parts: dict[str, Pairs]) -> None:
     for module, settings in ((vm_net, vm_net.Settings(**QUICK["vm_net"])), (mvbind, mvbind.Settings(**QUICK["mvbind"]))):
         model = module.build(36, 10, settings, seed=0)  # type: ignore[attr-defined]
-        video, music = model(parts["train"].video_BV, parts["train"].music_BV)
+        video, music = model(parts["train"].video, parts["train"].music)
         (video @ music.T).pow(2).sum().backward()
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
@@ -135,7 +136,7 @@ def test_info_nce_by_hand_and_masked() -> None:
 @pytest.mark.parametrize("name", ["vm_net", "mvbind"])
 def test_training_masks_clips_of_the_same_song_where_the_settings_say_so(name: str, parts: dict[str, Pairs]) -> None:
     variant = next(iter(plugins.load("benchmarks.baselines", name).VARIANTS))
-    alone = {part: Pairs(p.video_BV, p.music_BV, torch.arange(len(p))) for part, p in parts.items()}
+    alone = {part: Pairs(p.video, p.music, torch.arange(len(p))) for part, p in parts.items()}
     masked, unmasked, unshared = (
         embed(fitted(name, variant, {**data, "val": alone["val"]}, epochs=2, same_song_mask=mask), parts["test"])[0]
         for data, mask in ((parts, True), (parts, False), (alone, True))
@@ -149,7 +150,7 @@ def test_cca_finds_the_shared_direction() -> None:
     cause = rng.normal(size=(500, 1))
     noise_v, noise_m = rng.normal(size=(500, 3)), rng.normal(size=(500, 2))
     video, music = np.hstack([cause, noise_v]), np.hstack([noise_m, -cause])
-    data = Pairs(*(torch.from_numpy(x.astype(np.float32)) for x in (video, music)), torch.arange(500))  # type: ignore[call-arg]
+    data = Pairs(*(Inputs(torch.from_numpy(x.astype(np.float32))) for x in (video, music)), torch.arange(500))  # type: ignore[call-arg]
     model = cca.fit(data, data, cca.Settings(ridge_video=1e-6, ridge_music=1e-6, components=1), 0)
     assert abs(model.video_VD[0, 0]) > 20 * model.video_VD[1:, 0].abs().max()
     assert abs(model.music_VD[2, 0]) > 20 * model.music_VD[:2, 0].abs().max()
@@ -160,12 +161,12 @@ def test_training_keeps_the_best_checkpoint_on_val_and_stops(parts: dict[str, Pa
     model = mvbind.build(36, 10, mvbind.Settings(**QUICK["mvbind"]), seed=0)
     epochs, states = [0], []
 
-    def spoil(m: Any, video: torch.Tensor, music: torch.Tensor, song: torch.Tensor) -> torch.Tensor:
+    def spoil(m: Any, batch: Pairs) -> torch.Tensor:
         """Learns in the first 8 epochs (one batch each), then pulls the pairs apart."""
         epochs[0] += 1
         states.append(m.video[0].weight.detach().clone())
-        video_BD, music_BD = m(video, music)
-        own = mvbind.info_nce(video_BD, music_BD, same_song(song), 0.07)
+        video_BD, music_BD = m(batch.video, batch.music)
+        own = mvbind.info_nce(video_BD, music_BD, same_song(batch.song_B), 0.07)
         return own if epochs[0] <= 8 else -own
 
     train(model, spoil, (parts["train"], parts["val"]), epochs=100, batch=1000, lr=1e-2, weight_decay=0.0, patience=5, seed=0)
@@ -178,7 +179,7 @@ def test_training_keeps_the_best_checkpoint_on_val_and_stops(parts: dict[str, Pa
 
 @pytest.mark.parametrize("num_val", [0, 1])
 def test_without_songs_to_choose_by_training_goes_to_the_end(parts: dict[str, Pairs], num_val: int) -> None:
-    few = Pairs(parts["val"].video_BV[:num_val], parts["val"].music_BV[:num_val], parts["val"].song_B[:num_val])
+    few = parts["val"][:num_val]
     settings = mvbind.Settings(**{**QUICK["mvbind"], "patience": 2})
     chosen, unchosen = (mvbind.fit(parts["train"], val, settings, 0) for val in (parts["val"], few))
     assert recall_5(unchosen, parts["test"]) > 3 * 5 / 30

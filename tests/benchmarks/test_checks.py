@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.checks import Evidence, collapse
-from benchmarks.data import Pairs
+from benchmarks.checks import Evidence, Facts, collapse
+from benchmarks.inputs import Inputs, Pairs
 from benchmarks.ranking import retrieve
 from benchmarks.towers import embed
 from svmbench import plugins
@@ -25,11 +25,11 @@ class Honest:
         random = torch.Generator().manual_seed(0)
         self.video, self.music = (torch.randn(n, 16, generator=random) for n in (12, 10))
 
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(x @ self.video, dim=-1)
+    def encode_video(self, x: Inputs) -> torch.Tensor:
+        return functional.normalize(x.vectors_BV @ self.video, dim=-1)
 
-    def encode_music(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(x @ self.music, dim=-1)
+    def encode_music(self, x: Inputs) -> torch.Tensor:
+        return functional.normalize(x.vectors_BV @ self.music, dim=-1)
 
 
 class Positional(Honest):
@@ -39,10 +39,10 @@ class Positional(Honest):
         angle = torch.arange(len(x))[:, None] / 10 ** (torch.arange(8) / 4)
         return functional.normalize(x + 5 * torch.cat([angle.sin(), angle.cos()], dim=1), dim=-1)
 
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
+    def encode_video(self, x: Inputs) -> torch.Tensor:
         return self._add(super().encode_video(x))
 
-    def encode_music(self, x: torch.Tensor) -> torch.Tensor:
+    def encode_music(self, x: Inputs) -> torch.Tensor:
         return self._add(super().encode_music(x))
 
 
@@ -58,24 +58,26 @@ class CountsRows(Honest):
         self.seen[side] += len(x)
         return functional.one_hot(rows, NUM).float()
 
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
-        return self._number("video", x)
+    def encode_video(self, x: Inputs) -> torch.Tensor:
+        return self._number("video", x.vectors_BV)
 
-    def encode_music(self, x: torch.Tensor) -> torch.Tensor:
-        return self._number("music", x)
+    def encode_music(self, x: Inputs) -> torch.Tensor:
+        return self._number("music", x.vectors_BV)
 
 
 class BatchNormInTraining(Honest):
     """Normalises with the statistics of the batch at hand."""
 
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
-        return super().encode_video((x - x.mean(dim=0)) / (x.std(dim=0, unbiased=False) + 1e-3))
+    def encode_video(self, x: Inputs) -> torch.Tensor:
+        return super().encode_video(
+            Inputs((x.vectors_BV - x.vectors_BV.mean(dim=0)) / (x.vectors_BV.std(dim=0, unbiased=False) + 1e-3))
+        )
 
 
 class Constant(Honest):
     """Everything is the same."""
 
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
+    def encode_video(self, x: Inputs) -> torch.Tensor:
         return functional.one_hot(torch.zeros(len(x), dtype=torch.long), 16).float()
 
     encode_music = encode_video
@@ -84,42 +86,57 @@ class Constant(Honest):
 class OneLine(Honest):
     """All videos lie along one line around one direction."""
 
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(self.video[:1] + 0.01 * x[:, :1] * self.video[1:2], dim=-1)
+    def encode_video(self, x: Inputs) -> torch.Tensor:
+        return functional.normalize(self.video[:1] + 0.01 * x.vectors_BV[:, :1] * self.video[1:2], dim=-1)
 
 
 class Coarse(Honest):
     """Rounds its embeddings to few values, so that candidates tie."""
 
-    def encode_music(self, x: torch.Tensor) -> torch.Tensor:
+    def encode_music(self, x: Inputs) -> torch.Tensor:
         return functional.one_hot(super().encode_music(x).argmax(dim=1), 16).float()
 
 
 class DividesByNorm(Honest):
     """Has no guard against an input of norm 0."""
 
-    def encode_music(self, x: torch.Tensor) -> torch.Tensor:
-        out = x @ self.music
+    def encode_music(self, x: Inputs) -> torch.Tensor:
+        out = x.vectors_BV @ self.music
         return out / out.norm(dim=1, keepdim=True)
 
 
 class Unnormalised(Honest):
-    def encode_video(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.video
+    def encode_video(self, x: Inputs) -> torch.Tensor:
+        return x.vectors_BV @ self.video
 
 
 class HasSeenTheSongs(Honest):
     """Fitted on a split in which one test clip in fifty is of a song that is in train."""
 
-    seen_share = 0.02
+    songs_seen = 2
 
 
 def evidence(model: Any) -> Evidence:
     random = torch.Generator().manual_seed(1)
-    test = Pairs(torch.randn(NUM, 12, generator=random), torch.randn(NUM, 10, generator=random), torch.arange(NUM))
+    test = Pairs(
+        Inputs(torch.randn(NUM, 12, generator=random)), Inputs(torch.randn(NUM, 10, generator=random)), torch.arange(NUM)
+    )
     video, music = embed(model, test)
-    seen_share = getattr(model, "seen_share", 0.0)
-    return Evidence(model, test, video, music, retrieve(video, music, np.arange(NUM)), seen_share)
+    seen = getattr(model, "songs_seen", 0)
+    train = np.arange(NUM - seen, 2 * NUM - seen)
+    return Evidence(
+        model=model, test=test, video_ND=video, music_ND=music, ranks=retrieve(video, music, np.arange(NUM)),
+        facts={"train": some_facts(train), "val": some_facts(train[:0]), "test": some_facts(np.arange(NUM))},
+    )  # fmt: skip
+
+
+def some_facts(song_N: np.ndarray) -> Facts:
+    """Of clips each with a song of its own."""
+    unknown = np.full(len(song_N), -1)
+    return Facts(
+        clip_ids=tuple(f"c{s}" for s in song_N), song_N=song_N, group_N=song_N, duration_s_N=unknown * np.nan,
+        loudness_N=unknown * np.nan, author_N=unknown, sound_N=unknown, look_N=unknown,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("check", plugins.names("benchmarks.checks"))
@@ -164,9 +181,8 @@ def test_a_narrow_cone_is_a_collapse_although_its_rank_is_full() -> None:
     """All items point nearly one way and differ in every direction by a little."""
     noise = np.random.default_rng(0).normal(size=(NUM, 16)).astype(np.float32)
     cone = 0.01 * noise + np.eye(16, dtype=np.float32)[0]
-    pairs = Pairs(torch.zeros(NUM, 12), torch.zeros(NUM, 10), torch.arange(NUM))
     wide, narrow = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (noise, cone))
     for video, passed in ((wide, True), (narrow, False)):
-        finding = collapse.check(Evidence(Honest(), pairs, video, wide, {}))
+        finding = collapse.check(Evidence(video_ND=video, music_ND=wide))
         assert finding.value > 10
         assert finding.passed == passed

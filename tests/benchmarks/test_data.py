@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import fold_parts, make_pack, pairs, pooled, seen_share, split_parts, tasks
+from benchmarks.checks import Evidence, split_leak
+from benchmarks.data import Index, Pack, facts, fold_parts, make_pack, pairs, pooled, split_parts, tasks
 from svmbench.errors import BadInput, Leak
 from svmbench.records import M2V, V2M, Box, Clip, Features, Split, features_table, to_table
 from svmbench.store import RunFolder
@@ -48,17 +49,17 @@ def test_standardised_with_the_train_part_alone(toy: RunFolder) -> None:
     found = pairs(pack, parts)
     raw = pack.vectors("look")[parts["train"]].astype(np.float64)
     expected = (pack.vectors("look")[parts["test"]] - raw.mean(axis=0)) / raw.std(axis=0)
-    assert np.allclose(found["test"].video_BV.numpy(), expected, atol=1e-4)
-    assert torch.allclose(found["train"].video_BV.mean(dim=0), torch.zeros(36), atol=1e-5)
-    assert found["test"].video_BV.is_contiguous()
-    assert found["test"].video_BV.dtype == torch.float32
+    assert np.allclose(found["test"].video.vectors_BV.numpy(), expected, atol=1e-4)
+    assert torch.allclose(found["train"].video.vectors_BV.mean(dim=0), torch.zeros(36), atol=1e-5)
+    assert found["test"].video.vectors_BV.is_contiguous()
+    assert found["test"].video.vectors_BV.dtype == torch.float32
 
 
 def test_a_constant_column_becomes_zero_everywhere(tmp_path: Path) -> None:
     run = small_run(tmp_path, video=[[1.0, 7.0], [2.0, 7.0], [3.0, 7.0], [4.0, 9.0]])
     found = pairs(make_pack(run), {"train": np.array([0, 1, 2]), "test": np.array([3])})
-    assert found["test"].video_BV[:, 1].tolist() == [0.0]
-    assert found["test"].video_BV[:, 0].abs().min() > 1
+    assert found["test"].video.vectors_BV[:, 1].tolist() == [0.0]
+    assert found["test"].video.vectors_BV[:, 0].abs().min() > 1
 
 
 def test_folds_test_every_song_once_and_never_share_one(toy: RunFolder) -> None:
@@ -131,14 +132,18 @@ def test_a_song_in_two_parts_is_a_leak(tmp_path: Path) -> None:
         make_pack(small_run(tmp_path, splits=parts))
 
 
+def seen(pack: Pack, parts: Mapping[str, Index]) -> float | None:
+    return split_leak.check(Evidence(facts=facts(pack, parts))).value
+
+
 def test_a_split_as_published_may_leak_and_tells_how_much(tmp_path: Path) -> None:
     train = Split(name="train", clip_ids=("a", "c"), grouped_by="none", rule="as_published")
     test = Split(name="test", clip_ids=("b", "d"), grouped_by="none", rule="as_published")
     pack = make_pack(small_run(tmp_path, splits=(train, test)))
-    assert seen_share(pack, split_parts(pack)) == 0.5  # b's song is a's
+    assert seen(pack, split_parts(pack)) == 0.5  # b's song is a's
     nothing = np.empty(0, np.int64)
-    assert seen_share(pack, {"train": np.array([2]), "val": nothing, "test": np.array([0, 1, 3])}) == 0
-    assert seen_share(pack, {"train": nothing, "val": np.array([1, 2]), "test": np.array([0, 3])}) == 0.5
+    assert seen(pack, {"train": np.array([2]), "val": nothing, "test": np.array([0, 1, 3])}) == 0
+    assert seen(pack, {"train": nothing, "val": np.array([1, 2]), "test": np.array([0, 3])}) == 0.5
 
 
 def test_a_feature_that_is_not_finite_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from benchmarks import run as bench
 from benchmarks.baselines import cca, mvbind
 from benchmarks.data import fold_parts, make_pack, split_parts
 from benchmarks.importer import import_features
+from benchmarks.inputs import Inputs
 from benchmarks.run import FAKE_GPUS, run_baselines
 from benchmarks.stats import song_bootstrap
 from svmbench import plugins
@@ -256,8 +257,8 @@ def test_one_fit_that_fails_is_accounted_for_and_the_others_go_on(
     toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Diverged(mvbind.TwoTower):
-        def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
-            return super().encode_video(video_BV) * torch.nan
+        def encode_video(self, video: Inputs) -> torch.Tensor:
+            return super().encode_video(video) * torch.nan
 
     monkeypatch.setattr(mvbind, "fit", lambda train, val, s, seed: Diverged(*mvbind.build(36, 10, s, seed).children()))
     progress = Progress(quiet=True)
@@ -271,8 +272,8 @@ def test_one_fit_that_fails_is_accounted_for_and_the_others_go_on(
 
 def test_a_failed_check_marks_the_row_and_does_not_hide_it(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     class InTrainMode(mvbind.TwoTower):
-        def encode_video(self, video_BV: torch.Tensor) -> torch.Tensor:
-            return super().encode_video(video_BV - video_BV.mean(dim=0))
+        def encode_video(self, video: Inputs) -> torch.Tensor:
+            return super().encode_video(Inputs(video.vectors_BV - video.vectors_BV.mean(dim=0)))
 
     monkeypatch.setattr(mvbind, "fit", lambda train, val, s, seed: InTrainMode(*mvbind.build(36, 10, s, seed).children()).eval())
     go(toy, local, names=("mvbind",))
