@@ -1,26 +1,12 @@
-"""From the tables of a run folder to contiguous tensors: what the baselines are trained and scored on.
+"""From a feature pack to contiguous tensors: what the baselines are trained and scored on.
 
-Axes: N clips, T steps in time, D values a step, V pooled values, B clips of one part of a split.
-
-A feature pack is made once a data revision under RUN/features/REVISION/ and opened memory-mapped by every worker. Per feature
-NAME:
-    NAME.steps.npy (sum of T, D) float32    all steps of all clips, one after the other
-    NAME.ends.npy (N,) int64                where each clip's steps end
-    NAME.vectors.npy (N, V) float32         per clip mean, standard deviation and mean absolute difference over time (V = 3 D);
-                                            a feature that has one step in every clip is taken as it is (V = D)
-    pack.json                               clips, songs, parts, modality of each feature
+Axes: N clips, B clips of one part of a split, D values a step, V pooled values, P steps of all clips.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,173 +14,35 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.checks import Facts
-from benchmarks.inputs import Inputs, Pairs
-from svmbench.errors import BadInput, Leak
+from benchmarks.inputs import Inputs, Pairs, Steps
+from benchmarks.pack import Index, Pack, Stored, open_pack
+from benchmarks.packing import make_pack
+from svmbench.errors import BadInput
 from svmbench.groups import groups
-from svmbench.records import M2V, V2M, Clip, Features, RetrievalTask, Split, features_from_table
-from svmbench.store import RunFolder, write_json
+from svmbench.records import M2V, V2M, RetrievalTask
 
+__all__ = [
+    "MODALITIES",
+    "Index",
+    "Pack",
+    "Stored",
+    "facts",
+    "fold_parts",
+    "make_pack",
+    "open_pack",
+    "pairs",
+    "split_parts",
+    "tasks",
+]
 MODALITIES = ("video", "music")
 VAL_SHARE = 0.1  # of the songs outside a test fold; ours
-Index = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Pack:
-    """An opened feature pack. parts: clip indices of 'train', 'val' and 'test'; empty where the run has no split.
-
-    groups: a number a clip; clips of one song, or of the same media file, have the same and are never parted by a fold.
-    """
-
-    folder: Path
-    dataset: str
-    revision: str
-    clip_ids: tuple[str, ...]
-    song_ids: tuple[str, ...]
-    groups: Index
-    parts: Mapping[str, Index]
-    modality: Mapping[str, str]
-    left_out: Mapping[str, int]
-
-    def vectors(self, name: str) -> npt.NDArray[np.float32]:
-        """Pooled vectors of one feature (N, V), memory-mapped."""
-        vectors: np.ndarray = np.load(self.folder / f"{name}.vectors.npy", mmap_mode="r")
-        return vectors
-
-    def steps(self, name: str, clip: int) -> npt.NDArray[np.float32]:
-        """The sequence values_TD of one clip, memory-mapped."""
-        ends = np.load(self.folder / f"{name}.ends.npy")
-        begin = ends[clip - 1] if clip else 0
-        steps: np.ndarray = np.load(self.folder / f"{name}.steps.npy", mmap_mode="r")
-        return steps[begin : ends[clip]]
-
-    def features_of(self, modality: str, needs: tuple[str, ...] = ()) -> list[str]:
-        """The features of one modality, in order of name; with `needs`, those of them. BadInput where there is none."""
-        for name in needs:
-            if name not in self.modality:
-                raise BadInput(f"the baseline needs the feature {name!r}; this run has: {', '.join(sorted(self.modality))}")
-        found = sorted(n for n, kind in self.modality.items() if kind == modality and (not needs or n in needs))
-        if not found:
-            raise BadInput(f"no {modality} feature to use; this run has: {', '.join(sorted(self.modality)) or 'none'}")
-        return found
-
-    def song_codes(self) -> Index:
-        """A number a song, ascending with the song's id (N,)."""
-        return np.unique(np.asarray(self.song_ids), return_inverse=True)[1].astype(np.int64)
-
-
-def open_pack(folder: Path) -> Pack:
-    """A pack that make_pack has written."""
-    values = json.loads((folder / "pack.json").read_text())
-    parts = {name: np.asarray(index, np.int64) for name, index in values.pop("parts").items()}
-    clips, songs, together = (values.pop(name) for name in ("clip_ids", "song_ids", "groups"))
-    return Pack(
-        folder=folder, clip_ids=tuple(clips), song_ids=tuple(songs), groups=np.asarray(together, np.int64), parts=parts, **values
-    )  # fmt: skip
-
-
-def make_pack(run: RunFolder) -> Pack:
-    """The feature pack of a run, made if these data have none yet. A clip that lacks a feature is left out and counted."""
-    modality = run.settings().get("features") or {}
-    tables = {name: run.read_table(f"features_{name}") for name in sorted(modality)}
-    clips = {c.clip_id: c for c in run.read(Clip, "clips")}
-    if not clips or not tables or any(t is None for t in tables.values()):
-        empty = [name for name, table in tables.items() if table is None]
-        what = f"no rows of the feature {empty[0]!r}" if clips and empty else "no curated clips with features"
-        raise BadInput(f"{run.path} has {what}; run 'svmbench curate' or 'svmbench import-features' first")
-    features = {name: features_from_table(table) for name, table in tables.items() if table is not None}
-    left_out = Counter(
-        f"no_{next(n for n in features if c not in features[n])}" for c in clips if any(c not in f for f in features.values())
-    )
-    clip_ids = sorted(c for c in clips if all(c in f for f in features.values()))
-    if not clip_ids:
-        raise BadInput(f"no clip of {run.path} has all of the features {', '.join(features)}")
-    parts = _parts(run.read(Split, "splits"), clip_ids, clips)
-    together = _groups([clips[c] for c in clip_ids])
-    rows = [(c, clips[c].song_id, group, parts.get(c)) for c, group in zip(clip_ids, together, strict=True)]
-    digest = hashlib.sha256(json.dumps(rows).encode())
-    for name, of_clip in features.items():
-        digest.update(f"{name} {modality[name]}".encode())
-        for clip_id in clip_ids:
-            values = _checked(of_clip[clip_id], name, clip_id)
-            digest.update(repr(values.shape).encode() + values.tobytes())
-    folder = run.path / "features" / digest.hexdigest()[:16]
-    if not (folder / "pack.json").is_file():
-        recipe = run.settings().get("recipe")
-        header = {
-            "dataset": (recipe or {}).get("name") or run.path.name if isinstance(recipe, dict | None) else str(recipe),
-            "revision": digest.hexdigest(), "clip_ids": clip_ids, "song_ids": [clips[c].song_id for c in clip_ids],
-            "groups": together,
-            "parts": {p: [i for i, c in enumerate(clip_ids) if parts.get(c) == p] for p in sorted(set(parts.values()))},
-            "modality": modality, "left_out": left_out,
-        }  # fmt: skip
-        _write(folder, {n: [of_clip[c].values_TD for c in clip_ids] for n, of_clip in features.items()}, header)
-    return open_pack(folder)
-
-
-def _keys(clip: Clip) -> list[tuple[str, str]]:
-    """What two parts may not share: the song, and the media file where there is one."""
-    return [("song", clip.song_id), *([("media file", clip.media)] if clip.media else [])]
-
-
-def _groups(clips: list[Clip]) -> list[int]:
-    """A number a clip, ascending with the song's id."""
-    order = sorted(range(len(clips)), key=lambda i: clips[i].song_id)
-    found = dict(zip(order, groups([_keys(clips[i]) for i in order]), strict=True))
-    return [found[i] for i in range(len(clips))]
-
-
-def _parts(splits: list[Split], clip_ids: list[str], clips: Mapping[str, Clip]) -> dict[str, str]:
-    """Clip -> part; Leak where a song or a media file stands in two parts, unless the split is as a paper published it: then the
-    check split_leak marks every row."""
-    part_of = {c: split.name for split in splits for c in split.clip_ids}
-    may_leak = any(split.rule == "as_published" for split in splits)
-    seen: dict[tuple[str, str], str] = {}
-    for clip_id in clip_ids:
-        part = part_of.get(clip_id)
-        for key in _keys(clips[clip_id]):
-            if part and seen.setdefault(key, part) != part and not may_leak:
-                raise Leak(f"the {key[0]} {key[1]} stands in both {seen[key]!r} and {part!r}; split the run again")
-    return {c: part_of[c] for c in clip_ids if c in part_of}
-
-
-def _checked(feature: Features, name: str, clip_id: str) -> npt.NDArray[np.float32]:
-    values = feature.values_TD
-    if not len(values) or not np.isfinite(values).all():
-        raise BadInput(f"the feature {name!r} of clip {clip_id} is empty or not finite; extract or import it again")
-    return values
-
-
-def _write(folder: Path, features: Mapping[str, list[npt.NDArray[np.float32]]], header: Mapping[str, Any]) -> None:
-    """All files of a pack in a folder beside, renamed when complete."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True, exist_ok=True)
-    for name, blocks in features.items():
-        if len({b.shape[1] for b in blocks}) > 1:
-            raise BadInput(f"the feature {name!r} has clips of different width: {sorted({b.shape[1] for b in blocks})}")
-        ends = np.cumsum([len(b) for b in blocks])
-        np.save(temporary / f"{name}.steps.npy", np.concatenate(blocks))
-        np.save(temporary / f"{name}.ends.npy", ends)
-        np.save(temporary / f"{name}.vectors.npy", pooled(blocks))
-    write_json(temporary / "pack.json", header)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
-
-
-def pooled(blocks: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Mean, standard deviation and mean absolute difference over time of each (T, D) block; (D,) itself where all have T = 1."""
-    if all(len(b) == 1 for b in blocks):
-        return np.concatenate(blocks)
-    rows = []
-    for block in blocks:
-        values = block.astype(np.float64)
-        change = np.abs(np.diff(values, axis=0)).mean(axis=0) if len(values) > 1 else np.zeros(values.shape[1])
-        rows.append(np.concatenate([values.mean(axis=0), values.std(axis=0), change]))
-    return np.asarray(rows, np.float32)
+BLOCK_ROWS = 4096  # ours: rows that are converted at once
 
 
 def split_parts(pack: Pack) -> dict[str, Index]:
-    """The run's own split; BadInput where a part is too small to train or to score on. val may be empty."""
+    """The run's own split; BadInput where there is none, or a part is too small to train or to score on. val may be empty."""
+    if not any(len(index) for index in pack.parts.values()):
+        raise BadInput("no clip of this run is in a part of a split; run 'svmbench curate', or use --folds")
     for name, least in (("train", 2), ("test", 2)):
         songs = {pack.song_ids[i] for i in pack.parts.get(name, [])}
         if len(songs) < least:
@@ -203,52 +51,158 @@ def split_parts(pack: Pack) -> dict[str, Index]:
 
 
 def fold_parts(pack: Pack, folds: int, fold: int, seed: int = 0) -> dict[str, Index]:
-    """One fold over songs (groups of them that share a media file): each is tested in exactly one fold; a tenth of the others is
-    for validation.
+    """One fold over songs: each is tested in exactly one fold; a tenth of the others is for validation.
+
+    Songs that share a media file stay together, and those whose clips are known to sound alike or to show the same pictures.
     """
-    order = np.random.default_rng(seed).permutation(pack.groups.max() + 1)
+    together = _together(pack)
+    order = np.random.default_rng(seed).permutation(together.max() + 1)
     if not 2 <= folds <= len(order) // 2:
-        raise BadInput(f"{folds} folds of {len(order)} songs: every fold needs two songs; allowed: 2 to {len(order) // 2}")
+        allowed = f"allowed: 2 to {len(order) // 2}" if len(order) >= 4 else "that takes four songs or more"
+        raise BadInput(f"{folds} folds of {len(order)} songs: every fold needs two songs; {allowed}")
     chunks = np.array_split(order, folds)
     others = np.concatenate([c for i, c in enumerate(chunks) if i != fold])
     num_val = max(1, round(VAL_SHARE * len(others)))
     held = {"test": chunks[fold], "val": others[:num_val], "train": others[num_val:]}
-    return {name: np.flatnonzero(np.isin(pack.groups, part)) for name, part in held.items()}
+    return {name: np.flatnonzero(np.isin(together, part)) for name, part in held.items()}
+
+
+def _together(pack: Pack) -> Index:
+    """pack.groups, joined where clips of two of them are in one known cluster; numbered in order of the groups (N,)."""
+    known = pack.known()
+    keys = [[("group", group)] for group in pack.groups.tolist()]
+    for kind in ("sound_N", "look_N"):
+        for key, code in zip(keys, known[kind].tolist(), strict=True):
+            key += [(kind, code)] if code >= 0 else []
+    order = np.argsort(pack.groups, kind="stable")
+    found = np.empty(len(keys), np.int64)
+    found[order] = groups([keys[i] for i in order])
+    return found
 
 
 def facts(pack: Pack, parts: Mapping[str, Index]) -> dict[str, Facts]:
-    """What the checks may know of the clips of each part."""
-    song_N, unknown = pack.song_codes(), np.full(len(pack.clip_ids), -1, np.int64)
-    nothing = np.full(len(pack.clip_ids), np.nan)
+    """What the checks may know of the clips of each part. Codes are those of the whole pack, so they can be compared between
+    parts."""
+    song_N, known = pack.song_codes(), pack.known()
+    names = ("duration_s_N", "loudness_N", "author_N", "sound_N", "look_N")
     return {
         part: Facts(
-            clip_ids=tuple(pack.clip_ids[i] for i in index), song_N=song_N[index], group_N=pack.groups[index],
-            duration_s_N=nothing[index], loudness_N=nothing[index], author_N=unknown[index], sound_N=unknown[index],
-            look_N=unknown[index],
+            clip_ids=tuple(pack.clip_ids[i] for i in index),
+            song_N=song_N[index],
+            group_N=pack.groups[index],
+            **{name: known[name][index] for name in names},
         )
         for part, index in parts.items()
-    }  # fmt: skip
+    }
 
 
-def pairs(pack: Pack, parts: Mapping[str, Index], needs: tuple[str, ...] = (), device: str = "cpu") -> dict[str, Pairs]:
+def pairs(
+    pack: Pack,
+    parts: Mapping[str, Index],
+    needs: tuple[str, ...] = (),
+    device: str = "cpu",
+    *,
+    steps: bool = False,
+    tags: bool = False,
+) -> dict[str, Pairs]:
     """The parts as tensors: all features of a modality side by side, standardised with the statistics of the train part alone.
 
-    A column that is constant in the train part becomes 0 everywhere: nothing about it can be learnt.
+    needs: only these features. steps, tags: also the sequences, and the labels (for a baseline with STEPS or TAGS). A column that
+    is constant in the train part becomes 0 everywhere: nothing about it can be learnt. The packed steps are loaded once for a
+    process and device, whatever the parts.
     """
-    made: dict[str, dict[str, torch.Tensor]] = {part: {} for part in parts}
+    codes, tag_N = pack.song_codes(), pack.known()["tag_N"]
+    made: dict[str, dict[str, Inputs]] = {part: {} for part in parts}
     for modality in MODALITIES:
-        values_NV = np.concatenate([pack.vectors(n) for n in pack.features_of(modality, needs)], axis=1)
-        train = values_NV[parts["train"]].astype(np.float64)
-        mean, std = train.mean(axis=0), train.std(axis=0)
-        scale = np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), 1 / np.maximum(std, 1e-30), 0.0)
+        names = pack.features_of(modality, needs)
+        vectors = _vectors([pack.vectors(name) for name in names], parts, device)
+        sequences = {name: _steps(pack, name, parts["train"], device) for name in names} if steps else {}
         for part, index in parts.items():
-            values = np.ascontiguousarray((values_NV[index] - mean) * scale, dtype=np.float32)
-            made[part][modality] = torch.from_numpy(values).to(device)
-    codes = pack.song_codes()
+            rows = torch.from_numpy(index).to(device)
+            made[part][modality] = Inputs(
+                vectors[part],
+                {name: whole[rows] for name, whole in sequences.items()},
+                torch.from_numpy(tag_N[index]).to(device) if tags else None,
+            )
     return {
-        part: Pairs(Inputs(made[part]["video"]), Inputs(made[part]["music"]), torch.from_numpy(codes[index]).to(device))
+        part: Pairs(made[part]["video"], made[part]["music"], torch.from_numpy(codes[index]).to(device))
         for part, index in parts.items()
     }
+
+
+def _vectors(features: Sequence[npt.NDArray[np.float32]], parts: Mapping[str, Index], device: str) -> dict[str, torch.Tensor]:
+    """part -> (B, V) float32, standardised block by block."""
+    scaling = [_scaling(values[rows] for rows in _chunks(parts["train"])) for values in features]
+    found = {}
+    for part, index in parts.items():
+        made_BV = np.empty((len(index), sum(values.shape[1] for values in features)), np.float32)
+        first = 0
+        for values, (mean_V, scale_V) in zip(features, scaling, strict=True):
+            for low, rows in zip(range(0, len(index), BLOCK_ROWS), _chunks(index), strict=True):
+                made_BV[low : low + len(rows), first : first + values.shape[1]] = (values[rows] - mean_V) * scale_V
+            first += values.shape[1]
+        found[part] = torch.from_numpy(made_BV).to(device)
+    return found
+
+
+def _chunks(index: Index) -> Iterator[Index]:
+    return (index[low : low + BLOCK_ROWS] for low in range(0, len(index), BLOCK_ROWS))
+
+
+def _scaling(blocks: Iterable[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean, and 1 / standard deviation, of the columns of all blocks together; 0 in its place for a constant column.
+
+    The blocks' own means and squared deviations are joined pair by pair (Chan, Golub and LeVeque 1979), in float64.
+    """
+    num, mean, square = 0, np.zeros(1), np.zeros(1)
+    for block in blocks:
+        values = block.astype(np.float64)
+        own = values.mean(axis=0)
+        shift, total = own - mean, num + len(values)
+        square = square + ((values - own) ** 2).sum(axis=0) + shift**2 * (num * len(values) / total)
+        mean, num = mean + shift * (len(values) / total), total
+    std = np.sqrt(square / max(num, 1))
+    return mean, np.where(std > 1e-6 * np.maximum(np.abs(mean), 1e-6), 1 / np.maximum(std, 1e-30), 0.0)
+
+
+def _steps(pack: Pack, name: str, train: Index, device: str) -> Steps:
+    """The sequences of one feature of all clips; indexing it makes those of a part."""
+    stored, (start_N, length_N) = pack.packed(name), pack.bounds(name)
+    mean_D, scale_D = _scaling(stored[low:high] for low, high in _runs(start_N[train], length_N[train]))
+    as_tensor = lambda values: torch.from_numpy(values).to(device)
+    return Steps(
+        packed_PD=_packed(pack, name, device),
+        start_B=as_tensor(start_N),
+        length_B=as_tensor(length_N),
+        mean_D=as_tensor(mean_D.astype(np.float32)),
+        scale_D=as_tensor(scale_D.astype(np.float32)),
+        longest=pack.features[name].longest,
+    )
+
+
+def _runs(start_B: Index, length_B: Index) -> Iterator[tuple[int, int]]:
+    """The stretches of packed steps that these clips take, neighbours joined and long ones cut at BLOCK_ROWS."""
+    order = np.argsort(start_B)
+    start, end = start_B[order], (start_B + length_B)[order]
+    first = np.flatnonzero(np.concatenate([[True], start[1:] != end[:-1]]))
+    for low, high in zip(start[first].tolist(), end[np.concatenate([first[1:] - 1, [-1]])].tolist(), strict=True):
+        yield from ((at, min(at + BLOCK_ROWS, high)) for at in range(low, high, BLOCK_ROWS))
+
+
+def _packed(pack: Pack, name: str, device: str) -> torch.Tensor:
+    """All steps of a feature on a device; on the CPU they stay memory-mapped."""
+    return _loaded(str(pack.folder), name, device, pack.revision)
+
+
+def forget() -> None:
+    """Lets go of all packed steps that this process holds, so that the next use reads them anew: to free a device's memory, or
+    after foreign code has written into them."""
+    _loaded.cache_clear()
+
+
+@lru_cache(maxsize=32)
+def _loaded(folder: str, name: str, device: str, revision: str) -> torch.Tensor:
+    return torch.from_numpy(np.load(f"{folder}/{name}.steps.npy", mmap_mode="c")).to(device)
 
 
 def tasks(pack: Pack, index: Index, split: str) -> dict[str, RetrievalTask]:

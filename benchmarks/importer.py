@@ -23,7 +23,9 @@ Numbers of any type; float32 is kept.
 
 from __future__ import annotations
 
+import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +64,9 @@ def import_features(path: Path, run: RunFolder, *, window_s: float | None = None
     if window_s is not None and not window_s > 0:
         raise BadInput(f"the window is {window_s:g} s and must be longer than 0")
     bundle = _checked(_read(path), path)
-    source = {"sha256": sha256_file(path), "window_s": window_s}
+    source = {"kind": "file", "sha256": sha256_file(path), "window_s": window_s}
     known = run.settings().get("import")
-    if known not in (None, source) or (known is None and run.table_names()):
+    if (known is not None and {"kind": "file", **known} != source) or (known is None and run.table_names()):
         raise BadInput(f"{run.path} holds other data already; choose another folder with --out")
     with (progress or Progress(quiet=True)).stage(STAGE, total=len(bundle.track_ids), unit="tracks") as stage:
         stage.summary.seen = len(bundle.track_ids)
@@ -83,11 +85,22 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise BadInput(f"{path} does not exist; name an .npz file (format: docs/features.md)")
     if not zipfile.is_zipfile(path):
-        raise BadInput(f"{path} cannot be read as an .npz file: it is no zip archive (format: docs/features.md)")
+        raise BadInput(
+            f"{path} cannot be read as an .npz file: it is no zip archive, or its end is missing (format: docs/features.md)"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise BadInput(f"{path} cannot be read as an .npz file of plain arrays: {' '.join(str(error).split())[:120]}") from error
 
 
@@ -114,8 +127,9 @@ def _checked(arrays: dict[str, np.ndarray], path: Path) -> Bundle:
     order = np.lexsort((start, owner))
     owner, start = owner[order].astype(np.int64), start[order].astype(np.float64)
     segment_s = _segment_s(arrays, owner, start, path)
+    of_segment = [tracks[track] for track in arrays.get("segment_track", np.arange(len(tracks)))]
     features = {
-        name: _feature(arrays, name, len(owner), segment_s, path)[order]
+        name: _feature(arrays, name, of_segment, segment_s, path)[order]
         for name in sorted(arrays)
         if name.startswith(("video_", "music_"))
     }
@@ -138,8 +152,11 @@ def _segment_s(arrays: dict[str, np.ndarray], owner: np.ndarray, start: np.ndarr
     return length
 
 
-def _feature(arrays: dict[str, np.ndarray], name: str, num_segments: int, segment_s: float, path: Path) -> np.ndarray:
-    values = arrays[name]
+def _feature(arrays: dict[str, np.ndarray], name: str, of_segment: list[str], segment_s: float, path: Path) -> np.ndarray:
+    """(S, R, D) float32. of_segment: the track of each segment."""
+    values, num_segments = arrays[name], len(of_segment)
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise BadInput(f"{path}: {name!r} cannot be the name of a feature; use letters, digits, '_', '.' and '-'")
     if values.ndim not in (2, 3) or len(values) != num_segments or 0 in values.shape or values.dtype.kind not in "iufb":
         raise BadInput(
             f"{path}: {name} has the shape {values.shape} of {values.dtype}; it must be numbers with two or three axes and "
@@ -149,7 +166,9 @@ def _feature(arrays: dict[str, np.ndarray], name: str, num_segments: int, segmen
         values = values.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(values.reshape(num_segments, -1)).all(axis=1))
     if len(bad):
-        raise BadInput(f"{path}: {name} is not finite in {len(bad)} segments, first in segment {bad[0]}")
+        raise BadInput(
+            f"{path}: {name} is not finite in {len(bad)} segments, first in segment {bad[0]} (track {of_segment[bad[0]]!r})"
+        )
     if values.ndim == 3:
         return values
     named = arrays["per_second"].astype(str) if "per_second" in arrays else None

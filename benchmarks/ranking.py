@@ -1,130 +1,160 @@
-"""From embeddings to ranks: exact, by counting and not by sorting, block by block.
+"""From embeddings or scores to ranks: exact, by counting and not by sorting, both directions from one product.
 
-Axes: Q queries, G gallery, N clips, D embedding. Candidates of the query's own group (song) are its positives; the rank is that
-of the best one. The other positives can never stand before it and are not counted as errors. Ties are kept as counts, so that
-every metric can be the expectation under a random order of the tied, and no order of the data leaks into a score.
+Axes: Q queries, G gallery, N clips, S songs, D embedding, B block. The candidates of the query's own group (song) are its
+positives. How the counting goes is in benchmarks.ranking_counts, what it gives in benchmarks.ranks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from svmbench.errors import BadScores
+from benchmarks.ranking_counts import Counter, Layers, Plan, Source, blocks, count
+from benchmarks.ranking_numpy import NumpyCounter, Products, Scores
+from benchmarks.ranks import COUNTS, LISTS, Ranks
+from svmbench.errors import BadScores, UnknownName
 from svmbench.records import M2V, V2M
+
+__all__ = ["COUNTS", "LISTS", "UNITS", "Ranks", "rank", "retrieve", "retrieve_scores", "song_embeddings"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-BLOCK_BYTES = 64 * 2**20  # of one block of similarities; ours
+Score = Callable[[Ints, Ints], npt.ArrayLike]
+UNITS = ("song", "clip", "pair")  # of the gallery
+SCORE_BLOCK = 256  # clips of either side in one call of a cross-encoder; ours
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """Per query (Q,): how many wrong candidates are better than the best positive and how many are tied with it.
+def rank(query_QD: Floats, gallery_GD: Floats, query_group_Q: Ints, gallery_group_G: Ints) -> Ranks:
+    """One direction, by dot product. BadScores: not finite, shapes that do not fit, or a query without a positive."""
+    query, gallery = _checked(query_QD, "query", query_group_Q), _checked(gallery_GD, "gallery", gallery_group_G)
+    _fit(query, gallery)
+    plan = Plan.of(gallery_group_G, query_group_Q)
+    alone = np.flatnonzero(plan.num_rows == 0)
+    if len(alone):
+        raise BadScores(f"query {plan.column_order[alone].min()} has no positive in the gallery")
+    products = Products(gallery[plan.row_order], query[plan.column_order])
+    (of_query,) = count(products, NumpyCounter(), plan, (0,))
+    return _ranks(of_query, plan.column_order, len(gallery))
 
-    tied_right: positives that share the best positive's similarity, itself included (>= 1). num_right: all positives (>= 1).
-    num_candidates: size of the gallery. The rank of the best positive lies in better + 1 ... better + tied + 1.
+
+def retrieve(video_ND: Floats, music_ND: Floats, song_N: Ints, *, unit: str = "song", device: str = "cpu") -> dict[str, Ranks]:
+    """Both directions over the clips of one part of a split, from one product of which only blocks are held.
+
+    unit 'song': clip -> song and song -> clip; a song is the mean over its clips, so clips that share a song are no false
+    negatives of each other. A query's own audio is part of that mean, as in the papers, whose task is to find the music that
+    belongs to the video. Song queries come in ascending order of `song_N`. 'clip': the gallery holds clips and all clips of the
+    song are right. 'pair': it holds clips and only the query's own is right; to replicate papers that score so.
+
+    device: 'cpu' counts with numpy; any other is a device of torch, TF32 off; 'torch:cpu' is torch on the CPU.
+    BadScores: embeddings that are not finite or do not fit.
     """
+    video, music = _checked(video_ND, "video", song_N), _checked(music_ND, "music", song_N)
+    _fit(video, music)
+    video_group = music_group = _groups(song_N, unit)
+    if unit == "song":
+        music, music_group = song_embeddings(music, song_N)
+    plan = Plan.of(video_group, music_group)
+    video, music = video[plan.row_order], music[plan.column_order]
+    if device == "cpu":
+        return _both(Products(video, music), NumpyCounter(), plan)
+    from benchmarks.ranking_torch import TorchCounter, TorchProducts  # torch takes seconds to import; the CPU does without
 
-    better: Ints
-    tied: Ints
-    tied_right: Ints
-    num_right: Ints
-    num_candidates: Ints
-
-    def __len__(self) -> int:
-        return len(self.better)
-
-    def expected(self) -> npt.NDArray[np.float64]:
-        """1-based expected rank of the first positive when the tied stand in random order (Q,)."""
-        return np.asarray(self.better + (self.tied + self.tied_right + 1) / (self.tied_right + 1), dtype=np.float64)
-
-    def chance(self) -> Ranks:
-        """The ranks of a scorer that knows nothing (all candidates tied): any metric of them is the exact chance value."""
-        return Ranks(
-            better=np.zeros_like(self.better),
-            tied=self.num_candidates - self.num_right,
-            tied_right=self.num_right,
-            num_right=self.num_right,
-            num_candidates=self.num_candidates,
-        )
+    device = device.removeprefix("torch:")
+    return _both(TorchProducts(video, music, device), TorchCounter(device), plan)
 
 
-def rank(
-    query_QD: Floats,
-    gallery_GD: Floats,
-    query_group_Q: Ints,
-    gallery_group_G: Ints,
-    *,
-    block_rows: int | None = None,
-) -> Ranks:
-    """Ranks by dot product in float32. BadScores: not finite, shapes that do not fit, or a query without a positive.
+def retrieve_scores(score: Score, num_clips: int, song_N: Ints, *, unit: str = "song") -> dict[str, Ranks]:
+    """As `retrieve`, for a cross-encoder: score(videos of these clips (B,), music of these clips (B',)) -> (B, B') float32.
 
-    Memory is one block of similarities, whatever the gallery's size. The best positive's similarity is taken from the same block
-    as its rivals: computed apart it would differ in the last bits and break ties.
+    Higher is closer. At most SCORE_BLOCK x SCORE_BLOCK pairs are asked for at once, those blocks that hold positives twice. A
+    song's score is the mean over its clips. BadScores: a block that is not finite, of another shape, or not the same both times.
     """
-    query, gallery = _checked(query_QD, "query"), _checked(gallery_GD, "gallery")
-    if query.shape[1] != gallery.shape[1] or len(query) != len(query_group_Q) or len(gallery) != len(gallery_group_G):
-        raise BadScores(
-            f"embeddings do not fit: queries {query.shape} with {len(query_group_Q)} groups, "
-            f"gallery {gallery.shape} with {len(gallery_group_G)} groups"
-        )
-    order_G = np.argsort(gallery_group_G, kind="stable")
-    sorted_group_G = gallery_group_G[order_G]
-    first_Q = np.searchsorted(sorted_group_G, query_group_Q, "left")
-    right_Q = np.searchsorted(sorted_group_G, query_group_Q, "right") - first_Q
-    if len(right_Q) and right_Q.min() == 0:
-        raise BadScores(f"query {int(np.argmin(right_Q))} has no positive in the gallery")
-    rows = block_rows or max(1, BLOCK_BYTES // (4 * max(1, len(gallery))))
-    better_Q, tied_Q, tied_right_Q = (np.zeros(len(query), np.int64) for _ in range(3))
-    gallery_DG = gallery.T
-    for low in range(0, len(query), rows):
-        part = slice(low, low + rows)
-        sim_BG = query[part] @ gallery_DG
-        starts = np.concatenate([[0], np.cumsum(right_Q[part])[:-1]])
-        row_P = np.repeat(np.arange(len(sim_BG)), right_Q[part])
-        place_P = np.arange(len(row_P)) - np.repeat(starts - first_Q[part], right_Q[part])
-        right_P = sim_BG[row_P, order_G[place_P]]
-        best_B = np.maximum.reduceat(right_P, starts)
-        better_Q[part] = np.count_nonzero(sim_BG > best_B[:, None], axis=1)
-        tied_right_Q[part] = np.add.reduceat((right_P == best_B[row_P]).astype(np.int64), starts)
-        tied_Q[part] = np.count_nonzero(sim_BG >= best_B[:, None], axis=1) - better_Q[part] - tied_right_Q[part]
-    return Ranks(better_Q, tied_Q, tied_right_Q, right_Q.astype(np.int64), np.full(len(query), len(gallery), np.int64))
+    if num_clips != len(song_N):
+        raise BadScores(f"{num_clips} clips, and songs for {len(song_N)}")
+    video_group = music_group = _groups(song_N, unit)
+    members = list(np.arange(num_clips)[:, None])
+    if unit == "song":
+        music_group, sizes = np.unique(song_N, return_counts=True)
+        members = np.split(np.argsort(song_N, kind="stable"), np.cumsum(sizes)[:-1])
+    plan = Plan.of(video_group, music_group)
+
+    def block(rows: slice, columns: slice) -> Floats:
+        videos, songs = plan.row_order[rows], [members[c] for c in plan.column_order[columns]]
+        clips = np.concatenate(songs)
+        sim = np.concatenate([_scored(score, videos, clips[part]) for part in blocks(len(clips), SCORE_BLOCK)], axis=1)
+        if unit != "song":
+            return sim
+        num = np.asarray([len(song) for song in songs])
+        sums = np.add.reduceat(sim.astype(np.float64), np.cumsum(num) - num, axis=1)  # equal scores have an equal mean: exact
+        return np.asarray(sums / num, dtype=np.float32)
+
+    return _both(Scores(block, plan, (SCORE_BLOCK, SCORE_BLOCK)), NumpyCounter(), plan)
 
 
-def _checked(embedding: Floats, what: str) -> Floats:
-    """Contiguous float32 whose dot products are all finite (the norms bound them: |q.g| <= |q| |g|)."""
-    if embedding.ndim != 2:
-        raise BadScores(f"{what} embeddings must have the shape (items, dimensions), not {embedding.shape}")
-    embedding = np.ascontiguousarray(embedding, dtype=np.float32)
+def song_embeddings(music_ND: Floats, song_N: Ints) -> tuple[Floats, Ints]:
+    """One embedding a song, the mean over its clips, L2-normalised; and the songs in ascending order.
+
+    Summed in float64: songs whose clips all have the same embedding get the same bits, whatever their number of clips, and tie.
+    """
+    songs_S, num_S = np.unique(song_N, return_counts=True)
+    order = np.argsort(song_N, kind="stable")
+    mean_SD = np.add.reduceat(music_ND[order], np.cumsum(num_S) - num_S, axis=0, dtype=np.float64) / num_S[:, None]
+    length_S = np.linalg.norm(mean_SD, axis=1, keepdims=True)
+    return (mean_SD / np.maximum(length_S, 1e-12)).astype(np.float32), songs_S
+
+
+def _groups(song_N: Ints, unit: str) -> Ints:
+    """What makes a candidate right: the same song, or being the same clip."""
+    if unit not in UNITS:
+        raise UnknownName("gallery unit", unit, UNITS)
+    return np.arange(len(song_N)) if unit == "pair" else song_N
+
+
+def _both(source: Source, counter: Counter, plan: Plan) -> dict[str, Ranks]:
+    of_column, of_row = count(source, counter, plan, (0, 1))
+    num_rows, num_columns = len(plan.row_order), len(plan.column_order)
+    return {V2M: _ranks(of_row, plan.row_order, num_columns), M2V: _ranks(of_column, plan.column_order, num_rows)}
+
+
+def _ranks(layers: Layers, order: Ints, num_candidates: int) -> Ranks:
+    """From the counts of sorted items to the items in their original order."""
+    above_P, level_P = layers.counts()
+    query_P = order[layers.item_P]
+    sort_P = np.lexsort((above_P, query_P))
+    ends_Q = np.cumsum(np.bincount(query_P, minlength=len(order)))
+    return Ranks(ends_Q, above_P[sort_P], level_P[sort_P], np.full(len(order), num_candidates, np.int64))
+
+
+def _checked(embedding: npt.ArrayLike, what: str, group: Ints) -> Floats:
+    """Contiguous float32 (items, D) whose dot products are all finite (the norms bound them: |q.g| <= |q| |g|)."""
+    found = np.ascontiguousarray(embedding, dtype=np.float32)
+    if np.ndim(embedding) != 2:
+        raise BadScores(f"{what} embeddings must have the shape (items, dimensions), not {np.shape(embedding)}")
+    if len(found) != len(group):
+        raise BadScores(f"{what} embeddings do not fit: {len(found)} for {len(group)} items")
     with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.einsum("nd,nd->n", embedding, embedding)
+        norms = np.einsum("nd,nd->n", found, found)
     bad = np.flatnonzero(~(norms < 1e38))
     if len(bad):
         raise BadScores(
             f"{len(bad)} of {len(norms)} {what} embeddings are not finite, first at row {bad[0]}; did training diverge?"
         )
-    return embedding
+    return found
 
 
-def song_embeddings(music_ND: Floats, song_N: Ints) -> tuple[Floats, Ints]:
-    """One embedding a song, the mean over its clips, L2-normalised; and the songs in ascending order."""
-    songs_S, inverse = np.unique(song_N, return_inverse=True)
-    sums = np.zeros((len(songs_S), music_ND.shape[1]), np.float32)
-    np.add.at(sums, inverse, music_ND)
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), songs_S.astype(np.int64)
+def _fit(one: Floats, other: Floats) -> None:
+    if one.shape[1] != other.shape[1]:
+        raise BadScores(f"embeddings do not fit: {one.shape[1]} dimensions on one side and {other.shape[1]} on the other")
 
 
-def retrieve(video_ND: Floats, music_ND: Floats, song_N: Ints) -> dict[str, Ranks]:
-    """Both directions over the clips of one part of a split: clip -> song and song -> clip.
-
-    The gallery unit is the song (unique songs; a hit is the right song), so clips that share a song are no false negatives of
-    each other. The music of a song is the mean over its clips here: a query's own audio is part of it, as in the papers, whose
-    task is to find the music that belongs to the video. Song queries come in ascending order of `song_N`.
-    """
-    if not len(video_ND) == len(music_ND) == len(song_N):
-        raise BadScores(f"{len(video_ND)} video and {len(music_ND)} music embeddings for {len(song_N)} clips")
-    song_SD, songs_S = song_embeddings(_checked(music_ND, "music"), song_N)
-    return {V2M: rank(video_ND, song_SD, song_N, songs_S), M2V: rank(song_SD, video_ND, songs_S, song_N)}
+def _scored(score: Score, videos: Ints, clips: Ints) -> Floats:
+    """One block of a cross-encoder's scores, looked at."""
+    found = np.asarray(score(videos, clips))
+    if found.shape != (len(videos), len(clips)):
+        raise BadScores(f"score() gave the shape {found.shape} for {len(videos)} videos and {len(clips)} clips of music")
+    found = np.asarray(found, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise BadScores(f"score() gave {np.count_nonzero(~np.isfinite(found))} values that are not finite in one block")
+    return found

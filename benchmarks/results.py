@@ -1,5 +1,5 @@
-"""From ranks to scores. Scores and tests are derived: they are computed anew from the committed ranks whenever something is
-added.
+"""From ranks to scores. Scores, tests, tiers and records are derived: they are computed anew from the committed ranks whenever
+something is added.
 
 Only results of the current data revision count, and of each (split, baseline, variant) those of the newest version of settings
 and code that has a complete set of folds, so a table never mixes revisions, settings or code within one row. The table `scored`
@@ -8,27 +8,33 @@ says which jobs that were.
 
 from __future__ import annotations
 
-import itertools
+import json
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from benchmarks import stats
-from benchmarks.ranking import Ranks
+from benchmarks import record
+from benchmarks.compare import Comparison, Standing
+from benchmarks.ranking import COUNTS, LISTS, Ranks
+from benchmarks.record_group import grouped
+from benchmarks.scoring import cells as cells  # the cells that a score table has
 from svmbench import plugins
-from svmbench.records import DIRECTIONS, Score, from_table, to_table
+from svmbench.errors import BadInput
+from svmbench.records import Score, from_table, to_table
 from svmbench.store import RunFolder
 
-COUNTS = tuple(f.name for f in fields(Ranks))
 RANKS_SCHEMA = pa.schema(
     [("key", pa.string()), ("baseline", pa.string()), ("variant", pa.string()), ("seed", pa.int64()), ("fold", pa.int64())]
     + [("direction", pa.string()), ("query_id", pa.string()), ("song_id", pa.string())]
     + [(name, pa.int64()) for name in COUNTS]
+    + [(name, pa.list_(pa.int64())) for name in LISTS]
 )
 JOBS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("key", "dataset", "revision", "split", "baseline", "variant", "settings_hash", "settings")]
@@ -39,32 +45,9 @@ JOBS_SCHEMA = pa.schema(
     + [("chosen_by", pa.string()), ("losses", pa.list_(pa.float64())), ("val", pa.list_(pa.float64()))]
     + [("checkpoint", pa.string()), ("checkpoint_sha256", pa.string()), ("peak_gpu_mb", pa.float64()), ("hardware", pa.string())]
 )  # one row a fit; hardware: canonical JSON; checkpoint: path below the run folder; what a closed form lacks is null
-TESTED = (("recall", 10), ("mean_rank", None))  # metrics of the paired tests; ours
+OPTIONAL = frozenset(JOBS_SCHEMA.names[JOBS_SCHEMA.names.index("started") :])  # columns that the jobs of an older run lack
 SCORED_SCHEMA = pa.schema([JOBS_SCHEMA.field(name) for name in ("key", "revision", "split")])
-CHANCE = "chance (exact)"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One paired test. first and second are 'baseline variant'; difference is first - second of the metric, p is two-sided.
-
-    Averages over seeds are compared, query by query, with signs flipped song by song. p_holm is adjusted for all tests of the
-    same split, direction, metric and kind ('chance': against the exact chance value; 'control': a shuffled or knowing-nothing row
-    against it; 'pair': two baselines). On mean_rank the test against chance is exact where a query has one positive: under chance
-    the rank is uniform, so its distance from the middle has a random sign. On recall it holds for many songs.
-    """
-
-    split: str
-    direction: str
-    metric: str
-    kind: str
-    first: str
-    second: str
-    difference: float
-    p: float
-    p_holm: float
-    num_queries: int
-    num_songs: int
+RESULTS = "results"  # folder of the records below the run folder
 
 
 @dataclass(frozen=True)
@@ -72,34 +55,65 @@ class Result:
     """All folds of one baseline, variant and seed: job records, and per direction the queries in order of id with ranks."""
 
     jobs: list[dict[str, Any]]
-    queries: dict[str, npt.NDArray[np.str_]]
-    songs: dict[str, npt.NDArray[np.str_]]
-    ranks: dict[str, Ranks]
+    lists: dict[str, record.Listed]
 
     @property
     def name(self) -> str:
         return f"{self.jobs[0]['baseline']} {self.jobs[0]['variant']}"
 
+    @property
+    def ranks(self) -> dict[str, Ranks]:
+        return {direction: found.ranks for direction, found in self.lists.items()}
+
 
 def write(run: RunFolder, revision: str) -> None:
-    """Replaces the tables scores, scored and tests by what the committed ranks of this revision say."""
+    """Replaces the tables scores, scored, tests and tiers, and the records in RUN/results, by what the committed ranks of this
+    revision say."""
     found = read(run, revision)
     used = [{name: job[name] for name in SCORED_SCHEMA.names} for result in found for job in result.jobs]
+    of_data = _of_data(run, revision)
+    made = [record.make(result.jobs, result.lists, role=kind(result), data=of_data) for result in found]
+    entries, tests, tiers = grouped(made)
     with run.writing("score") as writer:
-        rows = to_table(Score, [row for result in found for row in scores(result)])
-        writer.replace(["scores"], {"scores": rows, "scored": pa.Table.from_pylist(used, schema=SCORED_SCHEMA)})
+        rows = [row for result, entry in zip(found, entries, strict=True) for row in scores(result, entry)]
+        writer.replace(["scores"], {"scores": to_table(Score, rows), "scored": pa.Table.from_pylist(used, schema=SCORED_SCHEMA)})
+        _write_records(run.path / RESULTS, entries)
     with run.writing("compare") as writer:
-        writer.replace(["tests"], {"tests": to_table(Comparison, _compare(found))})
+        writer.replace(["tests"], {"tests": to_table(Comparison, tests), "tiers": to_table(Standing, tiers)})
+
+
+def _write_records(folder: Path, entries: Sequence[record.Entry]) -> None:
+    """The records of the entries and no others: what they stand on is in the tables."""
+    kept = {record.write(entry, folder).name for entry in entries}
+    for path in folder.glob(f"*/{record.RECORD}"):
+        if path.parent.name not in kept:
+            path.unlink()  # first, so that what is left of a killed removal is no record
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _of_data(run: RunFolder, revision: str) -> dict[str, Any]:
+    """What the pack of this revision says of the data, as far as it is there: sha256 by feature, split_sha256, source."""
+    path = run.path / "features" / revision[:16] / "pack.json"
+    header = json.loads(path.read_text()) if path.is_file() else {}
+    features = header.get("features", {})
+    return {
+        "features": {name: stored["sha256"] for name, stored in features.items() if "sha256" in stored},
+        "split_sha256": header.get("split_sha256"), "source": header.get("source") or {},
+    }  # fmt: skip
 
 
 def read(run: RunFolder, revision: str) -> list[Result]:
-    """The complete results of the newest version of each split, baseline and variant: one a seed."""
+    """The complete results of the newest version of each split, baseline and variant: one a seed. BadInput: the tables are of
+    another version of svmbench."""
     jobs, ranks = run.read_table("jobs"), run.read_table("ranks")
     if jobs is None or ranks is None:
         return []
+    _same_version(run, ranks, jobs)
     by_row: dict[tuple[str, ...], dict[tuple[str, ...], dict[int, list[dict[str, Any]]]]] = defaultdict(dict)
+    whole = ranks.filter(ranks["above"].is_valid())  # the fits of an older version beside newer ones have none
+    known = set(whole["key"].unique().to_pylist())
     for job in jobs.to_pylist():
-        if job["revision"] == revision:
+        if job["revision"] == revision and job["key"] in known:
             versions = by_row[job["split"], job["baseline"], job["variant"]]
             version = (job["settings_hash"], job["code"])
             versions[version] = versions.pop(version, {})  # the newest stands last
@@ -108,44 +122,42 @@ def read(run: RunFolder, revision: str) -> list[Result]:
     for versions in by_row.values():
         complete = [[fits for fits in seeds.values() if len(fits) == (fits[0]["folds"] or 1)] for seeds in versions.values()]
         chosen += next((results for results in reversed(complete) if results), [])
-    columns = {name: ranks[name].to_numpy(zero_copy_only=False) for name in RANKS_SCHEMA.names if name not in ("seed", "fold")}
+    names = ("key", *(name for name in record.RANKS_COLUMNS if name != "fold"))
+    columns = {name: whole[name].to_numpy(zero_copy_only=False) for name in names}
+    columns["fold"] = whole["fold"].fill_null(-1).to_numpy()
     order = np.argsort(columns["key"].astype(str), kind="stable")
     keys = columns["key"].astype(str)[order]
     return [_result(group, columns, order, keys) for group in chosen]
 
 
-def _result(jobs: list[dict[str, Any]], columns: dict[str, np.ndarray], order: np.ndarray, keys: np.ndarray) -> Result:
+def _same_version(run: RunFolder, ranks: pa.Table, jobs: pa.Table) -> None:
+    for name, table, schema in (("ranks", ranks, RANKS_SCHEMA), ("jobs", jobs, JOBS_SCHEMA)):
+        if missing := [column for column in schema.names if column not in table.column_names and column not in OPTIONAL]:
+            raise BadInput(
+                f"{run.path} was scored by another version of svmbench (its table {name!r} has no {missing[0]!r}); "
+                "run the baselines again"
+            )
+
+
+def _result(
+    jobs: list[dict[str, Any]], columns: Mapping[str, npt.NDArray[Any]], order: npt.NDArray[np.int64], keys: npt.NDArray[np.str_]
+) -> Result:
     rows = np.concatenate([order[slice(*np.searchsorted(keys, [j["key"], j["key"] + "~"]))] for j in jobs])
-    queries, songs, ranks = {}, {}, {}
-    for direction in DIRECTIONS:
-        own = rows[columns["direction"][rows] == direction]
-        own = own[np.argsort(columns["query_id"][own].astype(str), kind="stable")]
-        queries[direction], songs[direction] = columns["query_id"][own].astype(str), columns["song_id"][own].astype(str)
-        ranks[direction] = Ranks(*(columns[name][own].astype(np.int64) for name in COUNTS))
-    return Result(jobs, queries, songs, ranks)
+    return Result(jobs, record.listed(columns, rows))
 
 
-def cells() -> Iterator[tuple[str, Any, tuple[int, ...]]]:
-    """Every cell of a score table: label such as 'recall@10', the metric's module, and its further arguments."""
-    for name in plugins.names("benchmarks.metrics"):
-        module = plugins.load("benchmarks.metrics", name)
-        cutoffs = getattr(module, "CUTOFFS", ())
-        yield from ((f"{name}@{k}", module, (k,)) for k in cutoffs) if cutoffs else ((name, module, ()),)
-
-
-def scores(result: Result) -> list[Score]:
-    """All cells of one result, with 95 % intervals over songs. Pooled folds: each query counts once, ranked in its own fold."""
+def scores(result: Result, entry: record.Entry) -> list[Score]:
+    """The cells of one result as rows of the leaderboard. Pooled folds: each query counts once, ranked in its own fold."""
     first, rows = result.jobs[0], []
     same = {name: first[name] for name in ("dataset", "revision", "split", "baseline", "variant", "settings_hash", "seed")}
-    for direction, ranks in result.ranks.items():
-        for label, module, arguments in cells():
-            interval = stats.song_bootstrap(module.values(ranks, *arguments), result.songs[direction], aggregate=module.AGGREGATE)
+    for direction, found in entry.values["scores"].items():
+        for label, value in found["metrics"].items():
             rows.append(
                 Score(
-                    **same, kind=kind(result), direction=direction, num_queries=len(ranks),
-                    gallery_size=round(float(np.mean(ranks.num_candidates))),
-                    metric=label, value=module.score(ranks, *arguments), ci95=interval,
-                    checks=tuple(sorted({c for job in result.jobs for c in job["checks"]})), num_params=first["num_params"],
+                    **same, kind=entry.values["model"]["role"], direction=direction, num_queries=found["num_queries"],
+                    gallery_size=found["gallery_size"], metric=label, value=value["value"],
+                    ci95=None if value["ci95"] is None else tuple(value["ci95"]),
+                    checks=tuple(entry.values["checks"]["failed"]), num_params=first["num_params"],
                     commit=first["commit"], device=first["device"], wall_s=sum(job["wall_s"] for job in result.jobs),
                 )
             )  # fmt: skip
@@ -158,48 +170,10 @@ def comparisons(run: RunFolder) -> list[Comparison]:
     return [] if table is None else from_table(Comparison, table)
 
 
-def _compare(found: list[Result]) -> list[Comparison]:
-    """All tests, adjusted family by family."""
-    rows: list[Comparison] = []
-    for split in sorted({r.jobs[0]["split"] for r in found}):
-        for direction, (name, cutoff) in itertools.product(DIRECTIONS, TESTED):
-            by_name: dict[str, list[Result]] = defaultdict(list)
-            for result in found:
-                if result.jobs[0]["split"] == split:
-                    by_name[result.name].append(result)
-            rows += _family(by_name, split, direction, name, cutoff)
-    families = defaultdict(list)
-    for row in rows:
-        families[row.split, row.direction, row.metric, row.kind].append(row)
-    adjusted = []
-    for family in families.values():
-        for row, p_holm in zip(family, stats.holm([r.p for r in family]), strict=True):
-            adjusted.append(Comparison(**{**asdict(row), "p_holm": p_holm}))
-    return adjusted
-
-
-def _family(
-    by_name: dict[str, list[Result]], split: str, direction: str, metric: str, cutoff: int | None
-) -> Iterator[Comparison]:
-    """The tests of one split, direction and metric, not yet adjusted."""
-    module = plugins.load("benchmarks.metrics", metric)
-    arguments = () if cutoff is None else (cutoff,)
-    label = metric if cutoff is None else f"{metric}@{cutoff}"
-    values = {name: np.mean([module.values(r.ranks[direction], *arguments) for r in rs], axis=0) for name, rs in by_name.items()}
-    control = {name: kind(rs[0]) != "measured" for name, rs in by_name.items()}
-
-    def test(family: str, first: str, second: str, other: npt.NDArray[np.float64]) -> Comparison:
-        songs = by_name[first][0].songs[direction]
-        difference = float(np.mean(values[first] - other))
-        p = stats.paired_permutation(values[first], other, songs)
-        return Comparison(split, direction, label, family, first, second, difference, p, p, len(songs), len(set(songs.tolist())))
-
-    for name, results in sorted(by_name.items()):
-        if name != "chance expected":
-            chance = module.values(results[0].ranks[direction].chance(), *arguments)
-            yield test("control" if control[name] else "chance", name, CHANCE, chance)
-    for first, second in itertools.combinations(sorted(n for n in by_name if not control[n]), 2):
-        yield test("pair", first, second, values[second])
+def standings(run: RunFolder) -> list[Standing]:
+    """The tiers as last written."""
+    table = run.read_table("tiers")
+    return [] if table is None else from_table(Standing, table)
 
 
 def kind(result: Result) -> str:
@@ -207,5 +181,6 @@ def kind(result: Result) -> str:
     job = result.jobs[0]
     if job["baseline"] == "chance":
         return "chance"
-    module = plugins.load("benchmarks.baselines", job["baseline"])
+    shipped = job["baseline"] in plugins.names("benchmarks.baselines")
+    module = plugins.load("benchmarks.baselines", job["baseline"]) if shipped else None
     return "control" if "shuffled" in job["variant"] or getattr(module, "CONTROL", False) else "measured"

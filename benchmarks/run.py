@@ -1,74 +1,31 @@
-"""The matrix of baseline x variant x seed (x fold) on one run folder: each fit is one job, done once, on any worker.
+"""The matrix of fits on one run folder: each is done once, on any worker, and the others go on when one fails.
 
-A job's key is the hash of all that its result depends on: data revision, baseline, variant, settings, seed, fold, code. Its ranks
-and its record are committed together under that key, so a run that was killed goes on with the same command, and another number
-of GPUs or workers gives the same ranks.
+The ranks of a fit and its record are committed together under its key, so a run that was killed goes on with the same command,
+and another number of GPUs or workers gives the same ranks.
 """
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import itertools
-import json
 import os
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pyarrow as pa
 import torch
 
-import benchmarks
-from benchmarks import checks, data, results
-from benchmarks.checks import Evidence, Finding
-from benchmarks.inputs import Pairs
-from benchmarks.ranking import Ranks, retrieve
-from benchmarks.towers import embed, num_params
-from svmbench import plugins
-from svmbench.errors import BadInput, BadSettings, UnknownName
+from benchmarks import data, jobs, live, results
+from benchmarks.fitting import Failed
+from benchmarks.jobs import Job, Wanted
+from benchmarks.own_model import Own
+from benchmarks.worker import Made, Trainer
+from svmbench.errors import BadSettings, FitFailed, SvmbenchError
 from svmbench.fleet import Fleet, WorkerLost
-from svmbench.progress import Progress
-from svmbench.provenance import commit
-from svmbench.settings import build, settings_hash
-from svmbench.store import RunFolder
+from svmbench.progress import Progress, Stage
+from svmbench.store import RunFolder, Writer
 
-BASELINES = "benchmarks.baselines"
-SHARED = (
-    "data",
-    "inputs",
-    "losses",
-    "ranking",
-    "run",
-    "towers",
-    "train",
-    "checks/*",
-    "metrics/mrr",
-)  # code that every job's result depends on
 FAKE_GPUS = "SVMBENCH_FAKE_GPUS"  # "1": workers are placed on declared GPUs and compute on the CPU; for tests
-
-
-@dataclass(frozen=True)
-class Job:
-    """One fit. fold is None for the run's own split. `shuffled` trains on pairs that do not belong together."""
-
-    key: str
-    baseline: str
-    variant: str
-    settings: Any
-    seed: int
-    folds: int | None
-    fold: int | None
-    shuffled: bool
-    code: str
-    commit: str  # of the checkout; not part of the key
-
-    @property
-    def split(self) -> str:
-        return "test" if self.folds is None else f"{self.folds}-fold"
+SHARED_PACK_BYTES = 2**30  # ours: two workers share a GPU while the pack is no larger; their copies, batches and blocks then fit
+Group = tuple[Job, ...]
 
 
 def run_baselines(
@@ -81,47 +38,119 @@ def run_baselines(
     folds: int | None = None,
     shuffle_pairs: bool = False,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    own: Own | None = None,
 ) -> None:
-    """Fits and scores baselines, then writes the tables scores and tests.
+    """Fits and scores baselines, then writes the scores and all that follows from them.
 
     names: 'cca' or 'vm_net:hong'; empty means all. seeds: fits of each baseline that draws random numbers; the others are fitted
-    once. folds: cross-validation over songs instead of the run's split, every clip
-    tested once. shuffle_pairs: the control, stored as the variant 'shuffled'. settings: per baseline, values that replace the
-    variants' own. A job that fails is accounted for and the others go on; the first such error is raised at the end.
+    once. folds: cross-validation over songs instead of the run's split, every clip tested once. shuffle_pairs: the control,
+    stored as the variant 'shuffled'. settings: per baseline, values that replace the variants' own. own: a model of the user's;
+    without names it runs beside chance alone. A fit that fails is accounted for, leaves its traceback in RUN/fits/KEY/error.txt,
+    and the others go on; the first such error is raised at the end.
     """
     device = _device(fleet)
     if seeds < 1:
         raise BadSettings(f"seeds: {seeds} is out of range; allowed: 1 or more")
     pack = data.make_pack(run)
     data.split_parts(pack) if folds is None else data.fold_parts(pack, folds, 0)
-    errors: list[Exception] = []
+    failures: list[SvmbenchError] = []
     with progress.stage("baselines", unit="fits") as stage, run.writing("bench") as writer:
-        jobs, unusable = _jobs(pack, names, seeds, folds, shuffle_pairs, settings or {})
+        scored = run.read_table("jobs")
+        wanted = Wanted(names, seeds, folds, shuffle_pairs, settings or {}, own)
+        found, unusable = jobs.matrix(pack, wanted, scored.to_pylist() if scored else ())
         stage.summary.notes += [f"{n} clips left out: {reason}" for reason, n in pack.left_out.items()]
-        stage.total(len(jobs) + len(unusable))
-        stage.summary.seen = len(jobs) + len(unusable)
+        stage.total(len(found) + len(unusable))
+        stage.summary.seen = len(found) + len(unusable)
         for name, reason in unusable:
             stage.add(dropped="needs_feature")
             stage.summary.notes.append(f"{name}: {reason}")
         done = run.done_ids("bench")
-        stage.add(kept=sum(job.key in done for job in jobs))
-        todo = [job for job in jobs if job.key not in done]
-        workers = fleet.gpus or min(fleet.num_cpus, max(1, len(todo)))
-        gpus = 1.0 if fleet.gpus else 0.0
-        for job, value in fleet.map(Trainer, (str(pack.folder), device), todo, workers=workers, gpus=gpus) if todo else ():
-            if isinstance(value, Exception):
-                stage.add(failed=type(value).__name__)
-                stage.summary.notes.append(f"{job.baseline} {job.variant} seed {job.seed} fold {job.fold}: {value}")
-                errors += [] if isinstance(value, WorkerLost) else [value]
-            else:
-                writer.commit([job.key], value)
-                stage.add(kept=1)
+        stage.add(kept=sum(job.key in done for job in found))
+        todo = [job for job in found if job.key not in done]
+        live.clear(run)
+        stage.show(live.LiveTable(run.path))
+        if todo:
+            failures = _do(todo, fleet, (str(run.path), str(pack.folder), device), stage, writer)
         stage.summary.left = stage.summary.seen - (
             stage.summary.kept + stage.summary.dropped.total() + stage.summary.failed.total()
         )
+        live.clear(run)
     results.write(run, pack.revision)
-    if errors:
-        raise errors[0]
+    if failures:
+        raise failures[0]
+
+
+def _do(todo: list[Job], fleet: Fleet, args: tuple[str, str, str], stage: Stage, writer: Writer) -> list[SvmbenchError]:
+    """Works off the jobs and commits each fit as it comes. Returns what went wrong."""
+    failures: list[SvmbenchError] = []
+    by_key = {job.key: job for job in todo}
+    run = Path(args[0])
+    for group, made in _made(todo, fleet, args):
+        for key, value in made:
+            job = by_key[key]
+            if isinstance(value, Failed):
+                failures.append(_account(run, job, value, stage))
+            else:
+                writer.commit([key], value)
+                stage.add(kept=1)
+        kept = sum(not isinstance(value, Failed) for _, value in made)
+        first, fold = group[0], "" if group[0].fold is None else f", fold {group[0].fold}"
+        seeds = live.span([job.seed for job in group])
+        stage.tell(f"{first.baseline} {first.variant}, seeds {seeds}{fold}: {kept} of {len(group)} fits done")
+    return failures
+
+
+def _account(run: Path, job: Job, failed: Failed, stage: Stage) -> SvmbenchError:
+    """One line of the closing account, and the error that the command ends with if it is the first."""
+    stage.add(failed=failed.kind)
+    log = run / "fits" / job.key / "error.txt"
+    stage.summary.notes.append(f"{job.title}: {failed.kind}: {failed.line}" + (f" ({log})" if failed.trace else ""))
+    if failed.error:
+        return failed.error
+    return FitFailed(f"{job.title}: {failed.kind}: {failed.line}; " + (f"see {log}" if failed.trace else "try again"))
+
+
+def _made(todo: list[Job], fleet: Fleet, args: tuple[str, str, str]) -> Iterator[tuple[Group, list[tuple[str, Made]]]]:
+    """Each group with what became of its jobs. A group over which a worker died twice is tried once more, fit by fit."""
+    lost: list[Job] = []
+    for group, value in _map(jobs.groups(todo, _places(fleet, len(todo), args[1])[0]), fleet, args):
+        if isinstance(value, WorkerLost) and len(group) > 1:
+            lost += group
+        else:
+            yield group, _as_made(group, value)
+    for group, value in _map([(job,) for job in lost], fleet, args):
+        yield group, _as_made(group, value)
+
+
+def _as_made(group: Group, value: Any) -> list[tuple[str, Made]]:
+    if isinstance(value, WorkerLost):
+        value = Failed("WorkerLost", f"its worker died twice over it ({value})", "")
+    elif isinstance(value, Exception):  # the worker itself could not be made
+        value = Failed.of(value)
+    return [(job.key, value) for job in group] if isinstance(value, Failed) else value
+
+
+def _map(groups: list[Group], fleet: Fleet, args: tuple[str, str, str]) -> Iterator[tuple[Group, Any]]:
+    if not groups:
+        return
+    workers, gpus = _places(fleet, len(groups), args[1])
+    if fleet.local and any(job.own for group in groups for job in group):
+        workers = 1  # a user's code may draw from the random generators that the threads of a process share
+    cpus = min(1.0, int(1000 * fleet.num_cpus / workers) / 1000) if gpus else 1.0  # a machine may have more GPUs than CPUs
+    yield from fleet.map(Trainer, args, groups, workers=workers, gpus=gpus, cpus=cpus)
+
+
+def _places(fleet: Fleet, num: int, pack: str) -> tuple[int, float]:
+    """(workers, share of a GPU that each holds) for so many groups or jobs.
+
+    Two workers share a GPU where the pack is small (SHARED_PACK_BYTES) and there is work for two on every GPU.
+    """
+    if not fleet.gpus:
+        return min(fleet.num_cpus, max(1, num)), 0.0
+    size = sum(path.stat().st_size for path in Path(pack).iterdir())
+    if size <= SHARED_PACK_BYTES and num >= 2 * fleet.gpus:
+        return 2 * fleet.gpus, 0.5
+    return fleet.gpus, 1.0
 
 
 def _device(fleet: Fleet) -> str:
@@ -134,127 +163,3 @@ def _device(fleet: Fleet) -> str:
             f"gpus: {fleet.gpus} asked for and {torch.cuda.device_count()} visible; use --gpus {torch.cuda.device_count()}"
         )
     return "cuda"
-
-
-def _jobs(
-    pack: data.Pack,
-    names: tuple[str, ...],
-    seeds: int,
-    folds: int | None,
-    shuffled: bool,
-    replaced: Mapping[str, Mapping[str, Any]],
-) -> tuple[list[Job], list[tuple[str, str]]]:
-    """All jobs in a fixed order, and the baselines that this run's features cannot serve; one that was named raises instead."""
-    jobs: list[Job] = []
-    unusable: list[tuple[str, str]] = []
-    for name in replaced:
-        plugins.load(BASELINES, name)
-    for name in names or plugins.names(BASELINES):
-        name, _, wanted = name.partition(":")
-        module = plugins.load(BASELINES, name)
-        if wanted and wanted not in module.VARIANTS:
-            raise UnknownName(f"variant of {name}", wanted, module.VARIANTS)
-        if shuffled and getattr(module, "CONTROL", False):
-            continue
-        try:
-            _require(pack, module.NEEDS)
-        except BadInput as error:
-            if names:
-                raise
-            unusable.append((name, str(error)))
-            continue
-        code, main = _code(module), next(iter(module.VARIANTS))
-        fits = seeds if shuffled or getattr(module, "SEEDED", True) else 1
-        for variant in [wanted] if wanted else list(module.VARIANTS):
-            settings = build(module.Settings, {**asdict(module.VARIANTS[variant]), **replaced.get(name, {})}, name)
-            label = variant if not shuffled else "shuffled" if variant == main else f"{variant}-shuffled"
-            for seed, fold in itertools.product(range(fits), [None] if folds is None else range(folds)):
-                parts = (pack.revision, name, label, asdict(settings), seed, folds, fold, code)
-                key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
-                jobs.append(Job(key, name, label, settings, seed, folds, fold, shuffled, code, commit()))
-    if not jobs and not unusable:
-        raise BadSettings("shuffle_pairs: none of the named baselines learns from pairs")
-    return jobs, unusable
-
-
-def _require(pack: data.Pack, needs: tuple[str, ...]) -> None:
-    """BadInput where a baseline's features are missing: one that it names, or all of a modality."""
-    for modality in data.MODALITIES:
-        pack.features_of(modality, needs)
-
-
-def _code(module: ModuleType) -> str:
-    """Hash of the source that a job runs: its baseline, what all baselines share, and the version of torch."""
-    root = Path(benchmarks.__file__ or "").parent
-    digest = hashlib.sha256(inspect.getsource(module).encode() + torch.__version__.encode())
-    for pattern in SHARED:
-        for path in sorted(root.glob(f"{pattern}.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-class Trainer:
-    """A worker: holds the feature pack (memory-mapped) and does one job at a time on one device."""
-
-    def __init__(self, pack: str, device: str) -> None:
-        torch.set_num_threads(1)
-        if device == "cuda" and not torch.cuda.is_available():
-            raise BadSettings("a worker sees no CUDA device; use --gpus 0")
-        self.pack, self.device = data.open_pack(Path(pack)), device
-        self.parts: dict[Any, dict[str, Pairs]] = {}
-
-    def run(self, job: Job) -> dict[str, pa.Table]:
-        """Fits, embeds the test part once, ranks, checks. Returns the rows of the tables ranks and jobs."""
-        began = time.monotonic()
-        module = plugins.load(BASELINES, job.baseline)
-        index = data.split_parts(self.pack) if job.fold is None else data.fold_parts(self.pack, job.folds or 0, job.fold)
-        parts = self._pairs(job, index, module.NEEDS)
-        train, val = parts["train"], parts["val"]
-        if job.shuffled:
-            train, val = train.shuffled(job.seed), val.shuffled(job.seed + 1)
-        model = module.fit(train, val, job.settings, job.seed)
-        video_ND, music_ND = embed(model, parts["test"])
-        ranks = retrieve(video_ND, music_ND, parts["test"].song_B.cpu().numpy())
-        findings = checks.run(
-            Evidence(
-                model=model, test=parts["test"], video_ND=video_ND, music_ND=music_ND, ranks=ranks,
-                song_N=parts["test"].song_B.cpu().numpy(), train=train, val=val, facts=data.facts(self.pack, index),
-            )
-        )  # fmt: skip
-        record = self._record(job, findings, getattr(module, "BY_DESIGN", ())) | {
-            "num_params": num_params(model), "wall_s": time.monotonic() - began,
-        }  # fmt: skip
-        return {
-            "ranks": self._table(job, ranks, index["test"]),
-            "jobs": pa.Table.from_pylist([record], schema=results.JOBS_SCHEMA),
-        }
-
-    def _pairs(self, job: Job, index: Mapping[str, data.Index], needs: tuple[str, ...]) -> dict[str, Pairs]:
-        """The tensors of this job's parts; those of the last fold are kept, as the next job often takes the same."""
-        if (job.folds, job.fold, needs) not in self.parts:
-            self.parts = {(job.folds, job.fold, needs): data.pairs(self.pack, index, needs, self.device)}
-        return self.parts[job.folds, job.fold, needs]
-
-    def _record(self, job: Job, findings: list[Finding], by_design: tuple[str, ...]) -> dict[str, Any]:
-        return {
-            "key": job.key, "dataset": self.pack.dataset, "revision": self.pack.revision, "split": job.split,
-            "baseline": job.baseline, "variant": job.variant, "settings_hash": settings_hash(job.settings),
-            "settings": json.dumps(asdict(job.settings)), "seed": job.seed, "folds": job.folds, "fold": job.fold,
-            "code": job.code, "commit": job.commit,
-            "checks": sorted(f.check for f in findings if f.passed is False and f.check not in by_design),
-            "findings": [f"{f.check}: {checks.WORDS[f.passed]}, {f.detail}" for f in findings],
-            "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
-            "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        }  # fmt: skip
-
-    def _table(self, job: Job, ranks: Mapping[str, Ranks], index: data.Index) -> pa.Table:
-        song_of = dict(zip((f"v:{self.pack.clip_ids[i]}" for i in index), (self.pack.song_ids[i] for i in index), strict=True))
-        rows = []
-        for direction, task in data.tasks(self.pack, index, job.split).items():
-            found = ranks[direction]
-            fixed = {"key": job.key, "baseline": job.baseline, "variant": job.variant, "seed": job.seed, "fold": job.fold}
-            for i, query in enumerate(task.query_ids):
-                song = song_of.get(query, query.removeprefix("m:"))
-                counts = {name: getattr(found, name)[i] for name in results.COUNTS}
-                rows.append({**fixed, "direction": direction, "query_id": query, "song_id": song, **counts})
-        return pa.Table.from_pylist(rows, schema=results.RANKS_SCHEMA)

@@ -1,6 +1,9 @@
 """Uncertainty and comparison. Clips of one song are no independent evidence, so songs are what is resampled, flipped and counted.
 
-Axes: Q queries, S songs, R replicates.
+Two sources of noise are kept apart: which songs were drawn into the test part (`song_bootstrap`), and which seed a training began
+with (`seed_sd`). `headline_interval` combines them. docs/statistics.md says how each is read.
+
+Axes: Q queries, S songs, R replicates, F fits (seeds).
 """
 
 from __future__ import annotations
@@ -10,10 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import hypergeom
 
-from benchmarks.ranking import Ranks
-
+Floats = npt.NDArray[np.float64]
 REPLICATES = 2000  # ours
 FLIPS = 10_000  # ours: the smallest p value is then 1 / 10,001
 CHUNK = 100  # replicates at once, bounds the memory at CHUNK x Q
@@ -23,38 +24,74 @@ def song_bootstrap(
     values_Q: npt.ArrayLike, songs_Q: npt.ArrayLike, *, aggregate: str, replicates: int = REPLICATES, seed: int = 0
 ) -> tuple[float, float] | None:
     """95 % percentile interval of the mean or median over queries when songs are drawn with replacement; None below two songs."""
-    values, inverse = np.asarray(values_Q, float), np.unique(np.asarray(songs_Q), return_inverse=True)[1]
+    found_R = _replicates(np.asarray(values_Q, float), np.asarray(songs_Q), aggregate, replicates, seed)
+    return None if found_R is None else _interval(found_R)
+
+
+def headline_interval(
+    values_FQ: Sequence[npt.ArrayLike], songs_Q: npt.ArrayLike, *, aggregate: str, replicates: int = REPLICATES, seed: int = 0
+) -> tuple[float, float] | None:
+    """95 % percentile interval of the mean over fits of the mean or median over queries: each replicate draws fits with
+    replacement, and then songs with replacement, the same songs for all its fits.
+
+    With one fit it is that fit's `song_bootstrap`. With F fits the noise between them is understated by (F - 1) / F of its
+    variance, as by every bootstrap of few values. None below two songs.
+    """
+    songs = np.asarray(songs_Q)
+    found = [_replicates(np.asarray(values, float), songs, aggregate, replicates, seed) for values in values_FQ]
+    known = [replicates_R for replicates_R in found if replicates_R is not None]
+    if not known:
+        return None
+    drawn_RF = np.random.default_rng([seed, len(known)]).integers(0, len(known), (replicates, len(known)))
+    return _interval(np.stack(known)[drawn_RF, np.arange(replicates)[:, None]].mean(axis=1))
+
+
+def seed_sd(scores_F: Sequence[float]) -> float | None:
+    """Standard deviation over seeds (n - 1 in the denominator); None below two."""
+    return float(np.std(scores_F, ddof=1)) if len(scores_F) > 1 else None
+
+
+def _replicates(values: Floats, songs: npt.NDArray[np.generic], aggregate: str, replicates: int, seed: int) -> Floats | None:
+    """The statistic of each replicate (R,)."""
+    inverse = np.unique(songs, return_inverse=True)[1]
     num_songs = int(inverse.max(initial=-1)) + 1
     if num_songs < 2:
         return None
     order = np.argsort(values, kind="stable")
     sums_S = np.bincount(inverse, weights=values)
-    counts_S = np.bincount(inverse)
+    counts_S = np.bincount(inverse).astype(float)
+    weights_RS = _weights(num_songs, replicates, seed)
     found = []
     for low in range(0, replicates, CHUNK):
-        weight_RS = _weights(num_songs, replicates, seed)[low : low + CHUNK].astype(np.int64)
+        weight_RS = weights_RS[low : low + CHUNK]
         if aggregate == "mean":
+            weight_RS = weight_RS.astype(float)
             found.append((weight_RS @ sums_S) / (weight_RS @ counts_S))
         else:
             found.append(_weighted_medians(values[order], weight_RS[:, inverse[order]]))
-    low_value, high_value = np.percentile(np.concatenate(found), [2.5, 97.5])
-    return float(low_value), float(high_value)
+    return np.concatenate(found)
+
+
+def _interval(found_R: Floats) -> tuple[float, float]:
+    low, high = np.percentile(found_R, [2.5, 97.5])
+    return float(low), float(high)
 
 
 @lru_cache(maxsize=2)
 def _weights(num_songs: int, replicates: int, seed: int) -> npt.NDArray[np.uint16]:
     """How often each song is drawn in each replicate (R, S): the same draws for every metric and baseline."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(num_songs, np.full(num_songs, 1 / num_songs), size=replicates).astype(np.uint16)
+    drawn = (rng.integers(0, num_songs, num_songs) for _ in range(replicates))
+    return np.stack([np.bincount(songs, minlength=num_songs).astype(np.uint16) for songs in drawn])
 
 
-def _weighted_medians(sorted_Q: npt.NDArray[np.float64], weight_RQ: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _weighted_medians(sorted_Q: Floats, weight_RQ: npt.NDArray[np.uint16]) -> Floats:
     """Median of each row's multiset: sorted_Q[q] taken weight_RQ[r, q] times."""
-    ends_RQ = np.cumsum(weight_RQ, axis=1)
+    ends_RQ = np.cumsum(weight_RQ, axis=1, dtype=np.int32)
     total_R = ends_RQ[:, -1:]
-    lower = np.argmax(ends_RQ > (total_R - 1) // 2, axis=1)
-    upper = np.argmax(ends_RQ > total_R // 2, axis=1)
-    return (sorted_Q[lower] + sorted_Q[upper]) / 2
+    lower = np.count_nonzero(ends_RQ <= (total_R - 1) // 2, axis=1)
+    upper = np.count_nonzero(ends_RQ <= total_R // 2, axis=1)
+    return np.asarray((sorted_Q[lower] + sorted_Q[upper]) / 2)
 
 
 def paired_permutation(
@@ -82,21 +119,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - step) * p_values[index]))
         adjusted[index] = highest
     return adjusted
-
-
-def recall_at_pool(ranks: Ranks, *, pool: int, cutoff: int) -> float:
-    """Exact expected Recall@cutoff if each query were ranked among `pool` candidates: its best positive and pool - 1 random wrong
-    ones.
-
-    The better ones among them are hypergeometric; tied candidates stand in random order. Nothing is sampled, so papers with
-    pools of 500 and 2000 can be put on one axis. pool may not exceed the wrong candidates + 1 of any query.
-    """
-    wrong_Q = ranks.num_candidates - ranks.num_right
-    if not 1 <= pool <= int(wrong_Q.min()) + 1:
-        raise ValueError(f"a pool of {pool} cannot be drawn from {int(wrong_Q.min()) + 1} candidates")
-    cases, counts = np.unique(np.stack([wrong_Q, ranks.better, ranks.tied]), axis=1, return_counts=True)
-    total = 0.0
-    for (wrong, better, tied), count in zip(cases.T, counts, strict=True):
-        ahead = np.arange(better, better + tied + 1)  # how many wrong ones stand before it: each equally likely
-        total += count * float(hypergeom.cdf(cutoff - 1, wrong, ahead, pool - 1).mean())
-    return total / len(ranks)

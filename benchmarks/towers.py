@@ -81,7 +81,12 @@ def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
 
 
 class TwoTower(nn.Module):
-    """Two independent networks into one space, compared by cosine."""
+    """Two independent networks into one space, compared by cosine.
+
+    The towers may run in bfloat16; what comes out is float32. Leading axes pass through: seeds that are stacked are one more.
+    """
+
+    history: History
 
     def __init__(self, video: nn.Module, music: nn.Module) -> None:
         super().__init__()
@@ -91,10 +96,10 @@ class TwoTower(nn.Module):
         return self.encode_video(video), self.encode_music(music)
 
     def encode_video(self, video: Inputs) -> torch.Tensor:
-        return functional.normalize(self.video(video.vectors_BV), dim=-1)
+        return functional.normalize(self.video(video.vectors_BV).float(), dim=-1)
 
     def encode_music(self, music: Inputs) -> torch.Tensor:
-        return functional.normalize(self.music(music.vectors_BV), dim=-1)
+        return functional.normalize(self.music(music.vectors_BV).float(), dim=-1)
 
 
 class Dropout(nn.Module):

@@ -1,93 +1,243 @@
 """The training loop: tensors stay on the device, batches are gathered by an order drawn beforehand, the checkpoint is chosen on
 val.
 
-The test part is not an argument. The order is drawn on the CPU, so it is the same on every device.
+The test part is not an argument. Orders are drawn on the CPU, so they are the same on every device, and nothing is read back from
+the device within an epoch. Several seeds go through the epochs side by side: on a GPU as one stacked model, where its layers can
+be stacked (benchmarks/stacked.py), else one after the other. On a CPU stacking saves nothing that could be measured
+(docs/training.md), and alone a seed gives the same bytes in any company.
+Axes: S seeds, B clips of a batch, N clips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
+from torch import nn
 from torch.optim.adamw import adamw
 
 from benchmarks.inputs import Pairs
 from benchmarks.metrics import mrr
 from benchmarks.ranking import retrieve
-from benchmarks.towers import TwoTower, embed, generator
+from benchmarks.stacked import can_stack, stack, take_apart
+from benchmarks.towers import History, Model, Report, embed, generator, quiet
+from svmbench.errors import BadInput, BadScores
 
-M = TypeVar("M", bound=TwoTower)
+M = TypeVar("M", bound=nn.Module)
+Loss = Callable[[tuple[torch.Tensor, ...], Pairs], torch.Tensor]
+"""loss(outputs, batch) -> one value a seed. outputs: what model(batch.video, batch.music) gave, in float32. Written so that
+leading axes pass through: outputs are (B, D) and the loss is a scalar, or stacked (S, B, D) and the loss is (S,)."""
+FILLING: Any = torch.utils.deterministic  # whether deterministic mode fills new tensors with NaN
 
 
-def train(
-    model: M,
-    loss: Callable[[M, Pairs], torch.Tensor],
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """AdamW with a constant rate. batch: clips; a last batch of one clip is skipped, as batch norm needs two.
+
+    patience: epochs without a better val value before a seed stops.
+    """
+
+    epochs: int
+    batch: int
+    lr: float
+    weight_decay: float
+    patience: int
+
+
+def fit_seeds(
+    models: Sequence[M],
+    loss: Loss,
     parts: tuple[Pairs, Pairs],
+    schedule: Schedule,
     *,
-    epochs: int,
-    batch: int,
-    lr: float,
-    weight_decay: float,
-    patience: int,
-    seed: int,
-) -> M:
-    """Trains in place with AdamW on parts[0] and returns the model as it was at its best on parts[1], in eval mode.
+    seeds: Sequence[int],
+    name: str,
+    report: Report = quiet,
+    stacked: bool | None = None,
+) -> list[M]:
+    """Trains one model a seed in place on parts[0]; gives each back as it was at its best on parts[1], in eval mode, with
+    `model.history`.
 
-    loss(model, batch) -> scalar. patience: epochs without a better val value before it stops. The first
-    value counts after one epoch, so an untrained model is never handed back. A last batch of one clip is skipped (batch norm
-    needs two). With fewer than two songs in val there is nothing to choose by: it trains to the end.
+    The seed decides the order of the clips; model and draws of dropout are the caller's. The first val value counts after one
+    epoch, so an untrained model is never handed back. With fewer than two songs in val there is nothing to choose by: each seed
+    trains to the end, and its val values are empty (NaN in reports). stacked: None means on a GPU, where the model allows it.
+    BadInput: fewer than two clips to train on. BadScores: the loss of a seed is not finite; `name` is the baseline's.
     """
     data, val = parts
+    if len(data) < 2:
+        raise BadInput(f"training of {name}: the train part has {len(data)} clips and needs two; split again or use --folds")
     device = data.song_B.device
-    model.to(device)
-    step = _adamw(list(model.parameters()), lr, weight_decay)
-    random = generator(seed)
+    members = [_Member(model.to(device), seed, generator(seed)) for model, seed in zip(models, seeds, strict=True)]
+    together = (device.type == "cuda" if stacked is None else stacked) and can_stack(models[0])
     judged = len(torch.unique(val.song_B)) > 1
-    best, best_epoch, best_state = -1.0, 0, {}
-    for epoch in range(epochs):
-        model.train()
-        order = torch.randperm(len(data), generator=random).to(device)
-        for index in order.split(batch):
-            if len(index) < 2:
-                continue
-            loss(model, data[index]).backward()
-            step()
-        found = validate(model, val) if judged else float(epoch)
-        if found > best:
-            best, best_epoch = found, epoch
-            best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        elif epoch - best_epoch >= patience:
-            break
-    model.load_state_dict(best_state)
-    return model.eval()
+    with _deterministic():
+        crews = [_Crew(group, schedule, together) for group in ([members] if together else [[m] for m in members])]
+        for epoch in range(schedule.epochs):
+            for crew in crews:
+                crew.train_epoch(data, loss, name)
+                for member in crew.members:
+                    member.judge(val if judged else None, schedule.patience)
+                crew.dismiss()
+            crews = [crew for crew in crews if crew.members]
+            report(epoch, schedule.epochs, [m.losses[-1] for m in members], [m.val[-1] if m.val else math.nan for m in members])
+            if not crews:
+                break
+    return [member.finish() for member in members]
 
 
-def _adamw(parameters: list[torch.Tensor], lr: float, weight_decay: float) -> Callable[[], None]:
-    """A function that makes one fused AdamW step from the gradients and clears them; betas 0.9 and 0.999, eps 1e-8.
+@dataclass
+class _Member(Generic[M]):
+    """One seed of a fit: its model, its order of the clips, and how it goes."""
+
+    model: M
+    seed: int
+    random: torch.Generator
+    losses: list[float] = field(default_factory=list)
+    val: list[float] = field(default_factory=list)
+    num_steps: int = 0
+    chosen: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    running: bool = True
+
+    def judge(self, val: Pairs | None, patience: int) -> None:
+        """Takes the val value of the epoch that has just ended, keeps the state if it is the best, and may stop."""
+        epoch = len(self.losses) - 1
+        if val is None:
+            self.chosen = epoch
+            return
+        self.val.append(validate(cast(Model, self.model.eval()), val))
+        if epoch == 0 or self.val[-1] > self.val[self.chosen]:
+            self.chosen = epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        elif epoch - self.chosen >= patience:
+            self.running = False
+
+    def finish(self) -> M:
+        if self.best:
+            self.model.load_state_dict(self.best)
+        chosen_by = "val" if self.val else "end"
+        cast(Any, self.model).history = History(tuple(self.losses), tuple(self.val), self.chosen, chosen_by, self.num_steps)
+        return self.model.eval()
+
+
+class _Crew(Generic[M]):
+    """Members that make their steps together: one as it is, or several as one stacked model."""
+
+    def __init__(self, members: list[_Member[M]], schedule: Schedule, together: bool) -> None:
+        self.members, self.schedule, self.together = members, schedule, together
+        self.model: nn.Module = stack([m.model for m in members]) if together else members[0].model
+        self.optimiser = _AdamW(_trained(self.model), schedule.lr, schedule.weight_decay)
+
+    def train_epoch(self, data: Pairs, loss: Loss, name: str) -> None:
+        """One pass over the clips; the mean loss over its batches is read once, at the end."""
+        self.model.train()
+        device = data.song_B.device
+        order_SN = torch.stack([torch.randperm(len(data), generator=m.random) for m in self.members]).to(device)
+        batches = [b for b in (order_SN if self.together else order_SN[0]).split(self.schedule.batch, dim=-1) if b.shape[-1] > 1]
+        total_S = torch.zeros(len(self.members), device=device)
+        for index in batches:
+            total_S += self.step(data[index], loss)
+        if self.together:
+            take_apart(self.model, [m.model for m in self.members])
+        for member, value in zip(self.members, (total_S / len(batches)).tolist(), strict=True):
+            member.losses.append(value)
+            member.num_steps += len(batches)
+            if not math.isfinite(value):
+                at = f"(seed {member.seed}) diverged at epoch {len(member.losses)}"
+                raise BadScores(f"training of {name} {at}: the loss is not finite; lower lr")
+
+    def step(self, batch: Pairs, loss: Loss) -> torch.Tensor:
+        """One step of the optimiser. Nothing in it waits for the device; the loss stays there."""
+        device = batch.song_B.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            outputs = self.model(batch.video, batch.music)
+        value_S = loss(tuple(output.float() for output in outputs), batch)
+        value_S.sum().backward()
+        self.optimiser.step()
+        return value_S.detach()
+
+    def dismiss(self) -> None:
+        """Lets members go that have stopped; the others go on without their work."""
+        stay = [i for i, member in enumerate(self.members) if member.running]
+        if len(stay) == len(self.members):
+            return
+        self.members = [self.members[i] for i in stay]
+        if self.members and self.together:
+            self.model = stack([m.model for m in self.members])
+            self.optimiser.keep(_trained(self.model), stay)
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+class _AdamW:
+    """Fused AdamW; betas 0.9 and 0.999, eps 1e-8. All members have made the same number of steps.
 
     torch.optim.AdamW would do, but its first step imports torch's compiler, which costs every worker three CPU-seconds.
     """
-    first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-    steps = [torch.zeros((), device=p.device) for p in parameters]
+
+    def __init__(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        self.parameters, self.lr, self.weight_decay = parameters, lr, weight_decay
+        self.first, self.second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+        self.steps = [torch.zeros((), device=p.device) for p in parameters]
 
     @torch.no_grad()
-    def step() -> None:
-        gradients = [p.grad for p in parameters if p.grad is not None]
+    def step(self) -> None:
+        """One step from the gradients, which it clears."""
+        gradients = [cast(torch.Tensor, p.grad) for p in self.parameters]
         adamw(
-            parameters, gradients, first, second, [], steps, fused=True, amsgrad=False, maximize=False, beta1=0.9, beta2=0.999,
-            lr=lr, weight_decay=weight_decay, eps=1e-8,
+            cast(list[torch.Tensor], self.parameters), gradients, self.first, self.second, [], self.steps, fused=True,
+            amsgrad=False, maximize=False, beta1=0.9, beta2=0.999, lr=self.lr, weight_decay=self.weight_decay, eps=1e-8,
         )  # fmt: skip
-        for p in parameters:
+        for p in self.parameters:
             p.grad = None
 
-    return step
+    def keep(self, parameters: list[nn.Parameter], rows: list[int]) -> None:
+        """Goes on with the members `rows` alone, whose stacked parameters these are."""
+        self.parameters = parameters
+        self.first, self.second = ([moment[rows] for moment in moments] for moments in (self.first, self.second))
 
 
-def validate(model: TwoTower, val: Pairs) -> float:
+class _Strict:
+    """How many fits of this process want deterministic algorithms, and how torch was set before the first of them."""
+
+    lock = threading.Lock()
+    fits = 0
+    before = (0, True)
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Deterministic algorithms while any fit of this process runs; what was set before comes back after the last.
+
+    An operation that has no deterministic form raises. torch.use_deterministic_algorithms would do the same, but imports torch's
+    compiler. That every new tensor is filled with NaN, which deterministic mode does besides, costs time and is left out.
+    """
+    with _Strict.lock:
+        if _Strict.fits == 0:
+            _Strict.before = torch.get_deterministic_debug_mode(), FILLING.fill_uninitialized_memory
+            torch.set_deterministic_debug_mode("error")
+            FILLING.fill_uninitialized_memory = False
+        _Strict.fits += 1
+    try:
+        yield
+    finally:
+        with _Strict.lock:
+            _Strict.fits -= 1
+            if _Strict.fits == 0:
+                torch.set_deterministic_debug_mode(_Strict.before[0])
+                FILLING.fill_uninitialized_memory = _Strict.before[1]
+
+
+def validate(model: Model, val: Pairs) -> float:
     """Mean reciprocal rank over both directions: unlike Recall@10 it still tells models apart when val has few songs."""
-    model.eval()
     video_ND, music_ND = embed(model, val)
     ranks = retrieve(video_ND, music_ND, val.song_B.cpu().numpy())
     return float(np.mean([mrr.score(r) for r in ranks.values()]))

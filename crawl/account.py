@@ -1,12 +1,16 @@
-"""What a crawl has come to, from the frontier's counts: the summaries, and the complaint when nothing was found."""
+"""What a crawl has come to, from the frontier's counts: the summaries, the notes, and the complaint when nothing was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from crawl.jobs import GOOD, Ended, Stats
-from svmbench.errors import BadInput, Blocked, PageChanged
+from crawl.jobs import GOOD, Stats
+from crawl.selectors import rotten
+from crawl.wording import span
+from svmbench.errors import BadInput, Blocked, PageChanged, StorageError
 from svmbench.progress import Stage
+from svmbench.recipe import Recipe
 
 
 def account(stage: Stage, stats: Stats) -> None:
@@ -28,9 +32,39 @@ def account(stage: Stage, stats: Stats) -> None:
     stage.total(None if stats.searching else summary.seen)
 
 
-def unhappy(query: Ended) -> bool:
-    """Whether a word's search ended without having read all that it should."""
-    return query.outcome not in GOOD
+def not_read_well(stats: Stats, platform: Any) -> list[str]:
+    """Notes on the search: words that were not read to their end, and selectors of the platform's pages that no longer match."""
+    notes = [
+        f"{q.word}: search ended with {q.outcome}" + (f" ({q.detail})" if q.detail else "")
+        for q in stats.queries
+        if q.state == "ended" and q.outcome not in GOOD
+    ]
+    if platform.SEARCH == "browser":
+        to_mend = rotten(platform.SELECTORS, stats.hits)  # some a word's own detail may name
+        notes += [f"to mend: {text}" for text in to_mend if not any(text in note for note in notes)]
+    return notes
+
+
+def finished(stats: Stats, recipe: Recipe) -> bool:
+    """Whether all words were read and all posts looked at. Then not even a new start is noted."""
+    read = {q.word for q in stats.queries if q.state == "ended" and q.outcome in GOOD}
+    return read.issuperset(recipe.search.words) and not stats.count("ready", "leased")
+
+
+def at_a_limit(stats: Stats, recipe: Recipe, notes: list[str]) -> bool:
+    """Whether --limit has ended the crawl before all was done, which is noted; StorageError where recipe.pace.disk_gb has."""
+    left = stats.count("ready", "leased")
+    if finished(stats, recipe):
+        return False
+    if stats.stopped == "disk":
+        raise StorageError(
+            f"pace.disk_gb: the media take {stats.num_bytes / 1e9:.3g} of the {recipe.pace.disk_gb:g} GB that the recipe allows;"
+            f" {left} posts are left. Raise pace.disk_gb in the recipe and run the same command again"
+        )
+    if stats.stopped == "limit":
+        kept = stats.count("done")
+        notes.append(f"--limit: {kept} posts are kept, {left} left; a larger --limit, or none, goes on")
+    return stats.stopped == "limit"
 
 
 def complain(stats: Stats) -> None:
@@ -46,14 +80,6 @@ def complain(stats: Stats) -> None:
     raise BadInput(f"no post was found; try other words. {why}")
 
 
-def span(seconds: float) -> str:
-    """A length of time as people say it: '40 s', '12 min', '3.5 h', '2.4 days'."""
-    for unit_s, name in ((86_400.0, "days"), (3_600.0, "h")):
-        if seconds >= 1.5 * unit_s:
-            return f"{seconds / unit_s:.1f} {name}"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
 def pace_line(stats: Stats, rates: Sequence[tuple[float, int]]) -> str:
     """How fast it goes. rates: (monotonic time, posts that were finished by then), the oldest first."""
     words = ", ".join(f"{q.word} ({q.found:,} found)" for q in stats.queries if q.state == "leased")
@@ -64,13 +90,3 @@ def pace_line(stats: Stats, rates: Sequence[tuple[float, int]]) -> str:
     left, per_s = stats.count("ready", "leased"), number / took_s
     so_far = " so far" if stats.searching else ""
     return f"{words}; {per_s:.2g} posts/s, {span(left / per_s)} for what is left{so_far}".removeprefix("; ")
-
-
-def say_posts(number: int) -> str:
-    """'1 post', '2 posts'."""
-    return f"{number:,} post{'s' if number != 1 else ''}"
-
-
-def gigabytes(number: float) -> str:
-    """A size in GB, or in MB where it is small."""
-    return f"{1000 * number:.0f} MB" if number < 1 else f"{number:.1f} GB" if number < 10 else f"{number:,.0f} GB"

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from crawl.access import Access
-from crawl.account import account, complain, pace_line, unhappy
+from crawl.account import account, at_a_limit, complain, not_read_well, pace_line
 from crawl.frontier_read import shared_words
-from crawl.jobs import GOOD, Stats
+from crawl.jobs import Stats
 from crawl.stopping import Signals
 from crawl.tables import BATCH, Tables
 from crawl.work import Work, module
 from svmbench.errors import Blocked, StorageError, SvmbenchError
 from svmbench.fleet import Actor, Fleet, WorkerLost, result, wait
 from svmbench.optout import OptOut
-from svmbench.progress import Progress, Stage
+from svmbench.progress import Progress, Stage, Summary
 from svmbench.recipe import Recipe
 from svmbench.store import RunFolder
 
@@ -82,6 +82,7 @@ class Drive:
                 self._conclude()
             except SvmbenchError:
                 self._settle(workers)
+                self._account_for_all()
                 raise
             finally:
                 self._drain(workers)
@@ -98,8 +99,7 @@ class Drive:
         with self._progress.stage("fetch", unit="posts") as stage:
             self._watch(stage, workers, _over)
             if self._stopping:
-                left = self._frontier.ask("stats").count("leased")
-                stage.tell(f"{self._stopping}: finishing {left} posts in hand; ctrl-C leaves at once")
+                stage.tell(f"{self._stopping}: finishing what is in hand; ctrl-C leaves at once")
             self._settle(workers)
             account(stage, self._frontier.ask("stats"))
 
@@ -108,6 +108,14 @@ class Drive:
         self._drain(workers)
         self._tables.take_over(self._frontier.ask, 1)
         self._tables.complete_words(lambda: shared_words(frontier_path(self._run)))
+
+    def _account_for_all(self) -> None:
+        """The closing account where an error ended the crawl, also the fetching's where only the search was shown."""
+        if self._progress.summaries[-1].stage == "search":
+            self._progress.summaries.append(Summary(stage="fetch", unit="posts"))
+        stats = self._frontier.ask("stats")
+        for summary in self._progress.summaries[-2:]:
+            account(Stage(summary, None, None), stats)
 
     @property
     def _stopping(self) -> str:
@@ -205,6 +213,7 @@ class Drive:
         stats = self._frontier.ask("stats")
         left = stats.count("ready", "leased")
         search, fetch = self._progress.summaries[-2:]
+        search.notes += not_read_well(stats, self._platform)
         if self._signals.asked:
             fetch.notes.append(f"stopped by {self._signals.asked} with {left} posts left; the same command goes on")
             raise KeyboardInterrupt
@@ -214,11 +223,6 @@ class Drive:
         complain(stats)
         for host, wall in self._pacer.ask("blocked").items():
             raise Blocked(f"{host} put up a wall ({wall}); {left} posts are left, run the same command again later")
-        search.notes += [
-            f"{q.word}: search ended with {q.outcome}" + (f" ({q.detail})" if q.detail else "")
-            for q in stats.queries
-            if q.state == "ended" and unhappy(q)
-        ]
 
 
 def _over(stats: Stats) -> bool:
@@ -226,29 +230,7 @@ def _over(stats: Stats) -> bool:
     return not stats.count("leased") and (bool(stats.stopped) or not (stats.searching or stats.count("ready")))
 
 
-def finished(stats: Stats, recipe: Recipe) -> bool:
-    """Whether all words were read and all posts looked at. Then not even a new start is noted."""
-    read = {q.word for q in stats.queries if q.state == "ended" and q.outcome in GOOD}
-    return read.issuperset(recipe.search.words) and not stats.count("ready", "leased")
-
-
 def _kind(text: str) -> str:
     """Trouble without its numbers, which change all the time; a host that is asked more slowly is one kind, whatever it waits."""
     said = "".join(letter for letter in text if not letter.isdigit())
     return "slower" if "requests/s" in said and "paused" not in said else said
-
-
-def at_a_limit(stats: Stats, recipe: Recipe, notes: list[str]) -> bool:
-    """Whether --limit has ended the crawl before all was done, which is noted; StorageError where recipe.pace.disk_gb has."""
-    left = stats.count("ready", "leased")
-    if finished(stats, recipe):
-        return False
-    if stats.stopped == "disk":
-        raise StorageError(
-            f"pace.disk_gb: the media take {stats.num_bytes / 1e9:.3g} of the {recipe.pace.disk_gb:g} GB that the recipe allows;"
-            f" {left} posts are left. Raise pace.disk_gb in the recipe and run the same command again"
-        )
-    if stats.stopped == "limit":
-        kept = stats.count("done")
-        notes.append(f"--limit: {kept} posts are kept, {left} left; a larger --limit, or none, goes on")
-    return stats.stopped == "limit"

@@ -29,6 +29,7 @@ from crawl.clerk import Clerk
 from crawl.incoming import check_disk, copy_in, take_in
 from crawl.jobs import Job, Report
 from crawl.means import Means, Refused, Stopped
+from crawl.pacer import tell
 from crawl.platforms import Details, candidate_of, refuse_unknown
 from crawl.posts import post_of
 from crawl.work import Work, module
@@ -218,11 +219,8 @@ class Fetcher:
     def _tell_pacer(self, job: Job, host: str, failure: Failure) -> None:
         if not failure.permanent:
             self._told.pop(host, None)  # the next proper answer is news
-        if failure.kind == "throttled" or failure.retry_after_s is not None:
-            self._pacer.ask("throttled", host, failure.retry_after_s)
-        if failure.wall:
-            self._pacer.ask("walled", host, failure.kind, job.attempts == 0)
-        elif failure.permanent:
+        tell(self._pacer, host, failure, job.attempts == 0)
+        if failure.permanent and not failure.wall:
             self._passed(host)
 
     def _passed(self, host: str) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from crawl.wording import span
+
+POSTS, SEARCH, ROBOTS = "posts", "search", "robots.txt"  # what of a host meets its walls
 OPENINGS = 4  # ours: after this many openings without an answer in between the host is given up
 SHARE_MIN = 1 / 64  # ours: six throttles in a row; the breaker ends what goes on longer
 STEP = 0.1  # of the full rate: what a quiet while gives back
@@ -22,7 +25,8 @@ class Host:
     sent_at: of the last request; later than that where redirections are owed for. jitter: by this share of the interval the next
     turn comes later. out_at: a turn was given then, and its request has not been said to be sent. cut: no turn since the rate was
     halved. quiet_since: no throttle since. walls: in a row. openings: of the breaker, since the last answer. probe_at: a probe is
-    out. wall: why the breaker is open. blocked: why the host is given up.
+    out. wall: why the breaker is open. wall_of: what met the walls of this streak, POSTS as soon as one of them was a post's.
+    blocked: why the host is given up.
     """
 
     recipe_s: float
@@ -39,6 +43,7 @@ class Host:
     open_until: float = 0.0
     probe_at: float | None = None
     wall: str = ""
+    wall_of: str = POSTS
     blocked: str = ""
 
     @property
@@ -79,9 +84,9 @@ class Host:
         said = []
         if self.openings:
             left = self.open_until - now
-            said.append((f"paused for {_duration(left)}" if left > 0 else "trying again") + f" because of {self.wall}")
+            said.append((f"paused for {span(left)}" if left > 0 else "trying again") + f" because of {self.wall}")
         if self.hold_until > max(now, self.open_until if self.openings else 0.0):
-            said.append(f"waits {_duration(self.hold_until - now)}, as the host asked")
+            said.append(f"waits {span(self.hold_until - now)}, as the host asked")
         if self.share < 1:
             said.append(f"{1 / self.interval_s:.2g} requests/s since it asked for less")
         elif self.robots_s > self.recipe_s:
@@ -94,8 +99,8 @@ class Host:
             {
                 "robots_s": self.robots_s, "share": self.share, "quiet_s": now - max(self.quiet_since, self.free_at),
                 "hold": _end(self.hold_until - now, wall_now), "open": _end(self.open_until - now, wall_now),
-                "walls": self.walls, "openings": self.openings, "wall": self.wall, "blocked": self.blocked,
-                "at": wall_now, "run": run,
+                "walls": self.walls, "openings": self.openings, "wall": self.wall, "wall_of": self.wall_of,
+                "blocked": self.blocked, "at": wall_now, "run": run,
             }
         )  # fmt: skip
 
@@ -103,7 +108,7 @@ class Host:
         """Takes over what was stored. A host that another run gave up gets one more probe, once its pause is over."""
         kept = json.loads(text)
         self.robots_s, self.share, self.walls, self.openings = kept["robots_s"], kept["share"], kept["walls"], kept["openings"]
-        self.wall, self.blocked = kept["wall"], kept["blocked"]
+        self.wall, self.wall_of, self.blocked = kept["wall"], kept.get("wall_of", POSTS), kept["blocked"]
         self.quiet_since = now - kept["quiet_s"] - max(0.0, wall_now - kept["at"])
         self.hold_until, self.open_until = _until(kept["hold"], now, wall_now), _until(kept["open"], now, wall_now)
         if self.blocked and kept["run"] != run:
@@ -120,7 +125,3 @@ def _until(pause: tuple[float, float], now: float, wall_now: float) -> float:
     end, length_s = pause
     left_s = min(end - wall_now, length_s)
     return now + left_s if left_s > 0 else 0.0
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

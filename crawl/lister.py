@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crawl.fetch import backoff_s
+from crawl.host import SEARCH
 from crawl.jobs import AT_ONCE, HIGH_WATER, TRIES, Found, Query
 from crawl.means import Means, Refused, Stopped
-from crawl.pacer import PAUSE_INTERVALS
+from crawl.pacer import PAUSE_INTERVALS, tell
 from crawl.place import Place
 from crawl.platforms import Candidate, Page, refuse, refuse_unknown
 from crawl.posts import post_of
@@ -93,7 +94,8 @@ class Lister:
                     fruitless = 0
             if failure is None:
                 return _Ending("stalled", f"after {place.position} posts, without an end") if place.position else _Ending("empty")
-            self._tell(failure, first=fruitless == 0)
+            if self._host:
+                tell(self._pacer, self._host, failure, fruitless == 0, failure.kind in AT_ONCE, SEARCH)
             fruitless += 1
             if failure.permanent or fruitless >= self._recipe.pace.attempts:
                 return _Ending(failure.kind, failure.detail)
@@ -117,10 +119,10 @@ class Lister:
         found = [self._found(candidate, place.position + n) for n, candidate in enumerate(taken)]
         place.save(found, place.position + len(found), page.cursor)
         if page.wall:
-            self._pacer.ask("walled", self._host, page.wall, True, page.wall in AT_ONCE)
+            self._pacer.ask("walled", self._host, page.wall, True, page.wall in AT_ONCE, SEARCH)
             return _Ending(page.wall, f"after {place.position} posts", wall=True)
         if self._host:
-            self._pacer.ask("passed", self._host)
+            self._pacer.ask("passed", self._host, SEARCH)
         if place.position >= quota:
             more = page.more or len(taken) < len(page.candidates)
             return _Ending("quota", f"posts_per_word is {quota}, and there is more" if more else "")
@@ -149,15 +151,6 @@ class Lister:
         assert candidate.details
         url = candidate.url or platform.post_url(candidate.post_id)
         return asdict(post_of(candidate.details, site=platform.SITE, url=url, secret=self._means.secret, sha256=None))
-
-    def _tell(self, failure: Failure, *, first: bool) -> None:
-        """Tells the pacer about a request that failed."""
-        if not self._host:
-            return
-        if failure.kind == "throttled" or failure.retry_after_s is not None:
-            self._pacer.ask("throttled", self._host, failure.retry_after_s)
-        if failure.wall:
-            self._pacer.ask("walled", self._host, failure.kind, first, failure.kind in AT_ONCE)
 
     def _await_room(self, place: Place) -> None:
         """Back-pressure: a search that costs requests waits while enough posts are ready to be fetched."""

@@ -7,7 +7,8 @@ scheduled, two requests do not leave together. Who asks too early is told how lo
 is told to come back at about its own time.
 
 The breaker opens when several posts in a row meet a wall at their first try (a post that meets one again and again while others
-pass has its own trouble), or at once on a captcha. After a pause one request goes out as a probe; what it meets decides.
+pass has its own trouble), or at once on a captcha. After a pause one request goes out as a probe; what it meets decides. A search
+that is answered says nothing of posts that are not, so it closes only what searches have opened.
 
 What a host asked for outlives the actor and the run: it is kept in the frontier.
 """
@@ -22,9 +23,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from crawl.host import OPENINGS, SHARE_MIN, Host
+from crawl.host import OPENINGS, POSTS, SHARE_MIN, Host
 from crawl.retry_after import LONGEST_S
-from svmbench.errors import Blocked
+from svmbench.errors import Blocked, Failure
 from svmbench.fleet import Actor, WorkerLost
 
 JITTER = (0.05, 0.25)  # ours: spacing is 1.05 to 1.25 intervals; the least of it is for what a request's way adds to it
@@ -139,20 +140,28 @@ class Pacer:
         self._keep(host)
 
     # -- the breaker
-    def passed(self, host: str, only: str = "") -> None:
-        """The host gave a proper answer: the breaker closes, unless no probe was out. only: if it was opened by this wall."""
+    def passed(self, host: str, of: str = POSTS) -> None:
+        """The host gave a proper answer: the breaker closes, unless no probe was out.
+
+        of: what was asked for. Where that is no post, the walls of posts stay counted, and the next request is a probe too.
+        """
         h = self._host(host)
         under_way = h.openings and h.probe_at is None
-        if under_way or (only and h.wall != only) or not (h.walls or h.openings):
+        if under_way or not (h.walls or h.openings):
+            return
+        if of not in (POSTS, h.wall_of):
+            h.probe_at = None
             return
         h.walls, h.openings, h.open_until, h.probe_at, h.wall = 0, 0, 0.0, None, ""
         self._keep(host)
 
-    def walled(self, host: str, wall: str, first: bool, at_once: bool = False) -> None:
-        """The host put up a wall. first: at the first try of a post. at_once: open without waiting for more."""
+    def walled(self, host: str, wall: str, first: bool, at_once: bool = False, of: str = POSTS) -> None:
+        """The host put up a wall. first: at the first try of a post. at_once: open without waiting for more. of: what met it."""
         h, now = self._host(host), self._clock()
         if h.blocked or now < h.open_until or not (first or at_once or h.openings):
             return  # a request that was under way when the breaker opened, or a post with trouble of its own
+        streak = h.walls or h.openings
+        h.wall_of = POSTS if streak and h.wall_of == POSTS else of
         h.walls += first
         if at_once or h.openings or h.walls >= WALLS:
             h.openings, h.wall, h.probe_at, h.walls = h.openings + 1, wall, None, 0
@@ -190,6 +199,14 @@ def _ready_at(h: Host, now: float) -> float:
     if h.openings and h.probe_at is not None and now < h.probe_at + PROBE_S:
         ready = max(ready, now + max(1.0, h.interval_s))
     return ready
+
+
+def tell(pacer: Actor, host: str, failure: Failure, first: bool, at_once: bool = False, of: str = POSTS) -> None:
+    """Tells the pacer what a request that failed says of the host, if anything; the words are those of Pacer.walled."""
+    if failure.kind == "throttled" or failure.retry_after_s is not None:
+        pacer.ask("throttled", host, failure.retry_after_s)
+    if failure.wall:
+        pacer.ask("walled", host, failure.kind, first, at_once, of)
 
 
 def take_turn(pacer: Actor, host: str, stop: threading.Event) -> bool:

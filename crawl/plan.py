@@ -14,12 +14,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crawl.account import gigabytes, say_posts, span
 from crawl.drive import frontier_path
 from crawl.frontier_read import Status, status
 from crawl.jobs import GOOD
 from crawl.pacer import JITTER
 from crawl.run import embedded
+from crawl.wording import gigabytes, say_posts, span
 from crawl.work import module
 from svmbench.recipe import Recipe, Search
 from svmbench.store import RunFolder

@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 from protego import Protego
 
 from crawl.access import Access
+from crawl.host import ROBOTS
 from crawl.pacer import take_turn
 from crawl.retry_after import retry_after_s
 from svmbench import __version__
@@ -89,11 +90,11 @@ class Robots:
             return
         if usable(got.status):
             self._frontier.ask("keep_robots", host, got.status, got.text)
-            self._pacer.ask("passed", host, WALL)
+            self._pacer.ask("passed", host, ROBOTS)
         elif old:  # RFC 9309, section 2.4: an older one may serve while the host cannot be reached; ours: for another day
             self._frontier.ask("keep_robots", host, old[0], old[1])
         else:
-            self._pacer.ask("walled", host, WALL, True, True)
+            self._pacer.ask("walled", host, WALL, True, True, ROBOTS)
 
     def _fetch(self, host: str) -> _Got | None:
         """What became of it, after redirections; None if it is not needed any more."""

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crawl.access import Access
-from crawl.account import account, complain
-from crawl.drive import Drive, at_a_limit, finished, frontier_path
+from crawl.account import account, at_a_limit, complain, finished
+from crawl.drive import Drive, frontier_path
 from crawl.frontier_read import shared_words
 from crawl.jobs import GOOD
 from crawl.tables import STAGE, Tables

@@ -23,6 +23,7 @@ from selenium.common.exceptions import TimeoutException, WebDriverException
 from urllib3.exceptions import HTTPError
 
 from crawl.browser import Answer, Browser, browser
+from crawl.host import SEARCH
 from crawl.jobs import AT_ONCE, GOOD, HIGH_WATER, TRIES, Query
 from crawl.means import Refused, Stopped
 from crawl.pacer import PAUSE_INTERVALS, take_turn
@@ -99,7 +100,7 @@ class Searcher:
         if page.judged or outcome in ("page_changed", "stalled"):
             self._frontier.ask("note_hits", self._platform.SELECTORS["version"], page.hits)
         if outcome in WALLS:
-            self._pacer.ask("walled", self._host, outcome, query.attempts == 0, outcome in AT_ONCE)
+            self._pacer.ask("walled", self._host, outcome, query.attempts == 0, outcome in AT_ONCE, SEARCH)
         tries = self._recipe.pace.attempts if outcome == "throttled" else TRIES
         again_s: float | None = None
         if outcome not in FINAL and query.attempts + 1 < tries:
@@ -213,7 +214,7 @@ class Searcher:
                 parsed = self._platform.parse(answer.url, answer.body)
                 page.read(answer.url, parsed)
                 if not parsed.wall:
-                    self._pacer.ask("passed", self._host)
+                    self._pacer.ask("passed", self._host, SEARCH)
         return pause_s
 
     def _send(self, place: Place, page: Results) -> None:

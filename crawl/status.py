@@ -15,7 +15,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from crawl.account import gigabytes, say_posts, span
 from crawl.drive import frontier_path
 from crawl.frontier_read import HOUR_S, Fate, Status, Word, failures, status
 from crawl.host import Host
@@ -23,6 +22,7 @@ from crawl.jobs import GOOD
 from crawl.reasons import outcome_of, reason_of
 from crawl.selectors import rotten
 from crawl.tables import STAGE
+from crawl.wording import gigabytes, say_posts, span
 from crawl.work import module
 from svmbench.errors import BadInput
 from svmbench.provenance import recipe_of

@@ -177,7 +177,7 @@ def _of_run(
     wanted = set(only or KINDS)
     alike = _looks_alike(run, within, fleet) if "near-duplicate" in wanted else {}
     sounds = _sounds_alike(run, within, fleet) if "fingerprint" in wanted else {}
-    authors = {f"{post.platform}:{post.post_id}": post.author_hash for post in run.read(Post, "posts")}
+    authors = {post.key: post.author_hash for post in run.read(Post, "posts")}
     rows = []
     for part, clip, marks in placed:
         found = {

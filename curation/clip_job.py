@@ -51,11 +51,6 @@ class Candidate:
     features: Mapping[str, Features] = field(default_factory=dict)
 
 
-def post_key(post: Post) -> str:
-    """'platform:post_id', the id of a post in done-markers and drops."""
-    return f"{post.platform}:{post.post_id}"
-
-
 def ask(module: Any, chosen: Any, value: float | None, others: Mapping[str, float | None]) -> Verdict:
     """A filter's verdict on its own measure; one with READS is shown the clip's other measures as well."""
     verdict: Verdict = module.judge(value, chosen, others) if getattr(module, "READS", ()) else module.judge(value, chosen)

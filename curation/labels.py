@@ -68,7 +68,7 @@ def tf_idf(tags_of: Mapping[str, Counter[str]]) -> dict[str, dict[str, float]]:
 
 def _tags(clips: Iterable[Clip], posts: Iterable[Post]) -> dict[str, Counter[str]]:
     """Song -> how often each tag stands in its posts; a post with several clips counts once. Every song is there."""
-    by_key = {f"{post.platform}:{post.post_id}": post for post in posts}
+    by_key = {post.key: post for post in posts}
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for song, key in sorted({(clip.song_id, post_of(clip)) for clip in clips}):
         post = by_key.get(key)

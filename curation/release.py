@@ -158,11 +158,10 @@ def _refuse_opted_out(recipe: Recipe, run: RunFolder, by_part: dict[str, list[Cl
     """BadInput if a clip of the split is on the opt-out list as it stands now."""
     left_out = optout.read(recipe, run)
     found = {
-        f"{post.platform}:{post.post_id}"
+        post.key
         for clips in by_part.values()
         for clip in clips
-        if (post := posts.get(clip.clip_id.rpartition("-")[0]))
-        and left_out.has(f"{post.platform}:{post.post_id}", post.author_hash)
+        if (post := posts.get(clip.clip_id.rpartition("-")[0])) and left_out.has(post.key, post.author_hash)
     }
     if found:
         raise BadInput(
@@ -184,7 +183,7 @@ def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Pat
         for name, clips in material.by_part.items()
     ]
     account = card.account(
-        [f"{post.platform}:{post.post_id}" for post in material.posts.values()], material.drops,
+        [post.key for post in material.posts.values()], material.drops,
         map(post_of, material.all_clips), map(post_of, material.clips),
     )  # fmt: skip
     facts = card.Facts(
@@ -199,6 +198,10 @@ def _draft(recipe: Recipe, run: RunFolder, material: _Material, drafts: list[Pat
         mark: dict[str, Any] = {"kind": kind, "name": recipe.name, "version": version, "svmbench": __version__}
         mark["rows"] = {name: counts for name, counts in rows.items() if (name == "ids") == (kind == "ids")}
         mark |= {"parts": [asdict(part) for part in parts], "account": asdict(account), "warnings": material.warnings}
+        if kind == "dataset":  # what those who train on it must know, and no table says
+            sides: dict[str, str] = run.settings().get("features") or {}
+            mark["split"] = {"grouped_by": material.split.grouped_by, "rule": material.split.rule}
+            mark["features"] = {name: side for name, side in sides.items() if f"features_{name}" in rows}
         (draft / MARK).write_text(json.dumps(mark, indent=2) + "\n")
         _write_sums(draft)
     return rows

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation import border, judge
-from curation.clip_job import STAGE, Candidate, ClipJob, listed_filters, post_key
+from curation.clip_job import STAGE, Candidate, ClipJob, listed_filters
 from curation.isolate import Item, supervised
 from curation.judge import Changes, Judgement
 from curation.review import decisions
@@ -81,7 +81,7 @@ def curate(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress) -> 
     with run.writing(STAGE) as writer:
         measured = _same_measuring(recipe, run, run.read(Clip, "candidates"))
         run.write_settings({STAGE: {"measured": measured}, "features": modality})
-        posts = {post_key(post): post for post in run.read(Post, "posts")}
+        posts = {post.key: post for post in run.read(Post, "posts")}
         left_out = optout.read(recipe, run)
         optout.forget_media(left_out, posts.values(), run)
         with progress.stage(STAGE, total=len(posts), unit="posts") as stage:
@@ -159,11 +159,11 @@ def _same_measuring(recipe: Recipe, run: RunFolder, candidates: list[Clip]) -> d
 
 def _not_decoded(post: Post, left_out: optout.OptOut) -> Drop | None:
     """The reason not to look at a post's media at all."""
-    if left_out.has(post_key(post), post.author_hash):
-        return Drop(id=post_key(post), stage=STAGE, kind="rule", reason=optout.REASON)
+    if left_out.has(post.key, post.author_hash):
+        return Drop(id=post.key, stage=STAGE, kind="rule", reason=optout.REASON)
     if post.sha256 is None:
         why = "the platform told of this post and gave no media; fetch it with the platform 'ids'"
-        return Drop(id=post_key(post), stage=STAGE, kind="rule", reason="metadata_only", detail=why)
+        return Drop(id=post.key, stage=STAGE, kind="rule", reason="metadata_only", detail=why)
     return None
 
 
@@ -203,7 +203,7 @@ def _work(recipe: Recipe, run: RunFolder, fleet: Fleet, stage: Stage, writer: Wr
     try:
         for item, value in results:
             stage.summary.startup_s = stage.summary.startup_s or time.monotonic() - began
-            outcome = waiting[post_key(item.payload)] = _outcome(item.payload, value)
+            outcome = waiting[item.payload.key] = _outcome(item.payload, value)
             stage.summary.left -= 1
             if isinstance(outcome, Drop):
                 _count(stage, outcome)
@@ -228,9 +228,9 @@ def _outcome(post: Post, value: Any) -> Found | Drop:
     if isinstance(value, tuple):
         return value
     if isinstance(value, BadMedia):
-        return Drop(id=post_key(post), stage=STAGE, kind="failure", reason=value.reason, detail=value.detail)
+        return Drop(id=post.key, stage=STAGE, kind="failure", reason=value.reason, detail=value.detail)
     if isinstance(value, WorkerLost):
-        return Drop(id=post_key(post), stage=STAGE, kind="failure", reason="worker_lost", detail=str(value))
+        return Drop(id=post.key, stage=STAGE, kind="failure", reason="worker_lost", detail=str(value))
     raise value
 
 
@@ -286,9 +286,7 @@ def _evidence(recipe: Recipe, run: RunFolder, candidates: list[Clip], stage: Sta
 
 def _opted_out(left_out: optout.OptOut, run: RunFolder, candidates: list[Clip]) -> frozenset[str]:
     """Ids of the clips whose post or author is on the list."""
-    posts = {
-        f"{post.platform}-{post.post_id}" for post in run.read(Post, "posts") if left_out.has(post_key(post), post.author_hash)
-    }
+    posts = {f"{post.platform}-{post.post_id}" for post in run.read(Post, "posts") if left_out.has(post.key, post.author_hash)}
     return frozenset(clip.clip_id for clip in candidates if clip.clip_id.rpartition("-")[0] in posts)
 
 

@@ -35,7 +35,7 @@ class Known:
 
     @classmethod
     def of(cls, duplicates: Iterable[Duplicate], posts: Iterable[Post], labels: Iterable[Label] = ()) -> Known:
-        by_key = {f"{post.platform}:{post.post_id}": post for post in posts}
+        by_key = {post.key: post for post in posts}
         return cls(
             clusters={row.clip_id: row.cluster for row in duplicates},
             authors={key: post.author_hash for key, post in by_key.items() if post.author_hash},

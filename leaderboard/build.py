@@ -125,6 +125,7 @@ def page(boards: Sequence[table.Table], papers: Sequence[published.PrintedTable]
         boards=[_board(t, runs) for t in boards], datasets=_by_dataset(boards), papers=_by_paper(papers), runs=runs,
         text=text, charts=charts, flags=_flags(papers), terms=glossary.TERMS, checks=_failed(boards), apart=_why_apart(boards),
         num_figures=sum(len(r.figures) for p in papers for r in p.rows), chance=published_chance, findings=findings,
+        lower=table.LOWER_IS_BETTER,
     )  # fmt: skip
 
 

@@ -66,16 +66,16 @@ def to_markdown(tables: Sequence[Table]) -> str:
     lines = ["# Measured by svmbench", ""]
     for table in tables:
         key = table.key
-        heads = ["baseline", *map(text.metric, table.metrics), "seeds", "parameters", "time", "device", "failed checks"]
+        heads = ["baseline", *map(text.metric, table.columns), "seeds", "parameters", "time", "device", "failed checks"]
         lines += [
             f"## {text.markdown(key.dataset)}: {text.direction(key.direction)}", "",
             f"Revision {text.markdown(key.revision)}, split {text.markdown(key.split)}, {key.num_queries} queries, "
             f"gallery of {key.gallery_size}. Recalls in percent; ± is half of the 95 % interval over songs.", "",
             "| " + " | ".join(heads) + " |",
-            "|---|" + "---:|" * len(table.metrics) + "---:|---:|---:|---|---|",
+            "|---|" + "---:|" * len(table.columns) + "---:|---:|---:|---|---|",
         ]  # fmt: skip
         for row in table.rows:
-            cells = [f"{text.number(m, c.value)} {text.interval(m, c)}".strip() for m, c in row.cells.items()]
+            cells = [f"{text.number(m, c.value)} {text.interval(m, c)}".strip() for m in table.columns for c in [row.cells[m]]]
             name = row.name + {"chance": " (chance)", "control": " (control)"}.get(row.group, "")
             tail = [str(len(row.seeds)), text.count(row.num_params), text.seconds(row.wall_s), row.device, " ".join(row.checks)]
             lines.append("| " + " | ".join([text.markdown(name), *cells, *tail[:3], *map(text.markdown, tail[3:])]) + " |")

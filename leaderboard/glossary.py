@@ -28,7 +28,12 @@ CHECKS = {
     "collapse": "embeddings of different items hardly differ",
     "finite": "some inputs give embeddings that are not finite or not of unit length",
     "ties": "more than one query in a hundred has its right item tied with a wrong one, so the score says how ties were broken",
-    "split_leak": "some of the scored clips are of a song or a file that training saw, as in a split that follows a paper",
+    "split_leak": "some of the scored clips are of a song, a file, a recording or a near-duplicate that training saw, as in a "
+    "split that follows a paper",
+    "pool_audit": "clips of one song stand in the gallery and only the query's own pair counts, so even a perfect ranking of "
+    "songs cannot reach 100 %",
+    "shape": "the ranks have a shape that no ranking by similarity has: an evenly filled stretch that ends at an edge, more hits "
+    "further down than near the top, or a median that contradicts the recalls",
 }
 OTHER_CHECK = "an integrity check of this name failed for the row"
 FLAGS = {
@@ -39,6 +44,7 @@ FLAGS = {
     "one figure in twenty of a random system escapes this mark).",
     "median": "The median rank contradicts a recall beside it: the median is at most K exactly when at least half of the queries "
     "have a hit in the first K.",
+    "bounds": "The mean rank or MRR is outside what the recalls beside it allow, wherever between two cut-offs the hits may lie.",
     "rising": "More hits per rank further down than nearer the top, by over three standard errors. Rankings by similarity thin "
     "out downwards; look for a slip of the pen or a mixed pool.",
     "edge": "Hits lie almost evenly over a stretch of ranks and then stop. A ranking by similarity fades; an edge suggests that "

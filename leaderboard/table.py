@@ -15,8 +15,11 @@ from svmbench.errors import BadScores
 from svmbench.records import V2M, Score
 
 CHANCE, MEASURED, CONTROL = GROUPS = ("chance", "measured", "control")  # Score.kind
-METRICS = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank", "mean_rank", "mrr")
-LOWER_IS_BETTER = {"median_rank", "mean_rank"}
+METRICS = (  # the page's columns; the csv and json have every metric
+    "recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank", "normalised_median_rank", "mrr", "map",
+)  # fmt: skip
+RANKS = {"median_rank", "mean_rank"}
+LOWER_IS_BETTER = {*RANKS, "normalised_median_rank"}
 HEADLINE = "recall@10"  # of charts and of the order of rows; ours
 
 
@@ -80,6 +83,11 @@ class Table:
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def columns(self) -> list[str]:
+        """The metrics that a page has room for; all of them where none of those is there."""
+        return [m for m in METRICS if m in self.metrics] or list(self.metrics)
+
     def group(self, name: str) -> list[Row]:
         return [row for row in self.rows if row.group == name]
 
@@ -110,8 +118,8 @@ def _check(score: Score) -> None:
         raise BadScores(f"{name} is of the kind {score.kind!r}; allowed: {', '.join(GROUPS)}; run that baseline again")
     if not all(math.isfinite(n) for n in numbers):
         raise BadScores(f"{name} is not a finite number; run that baseline again")
-    if score.metric.startswith("recall@") and not all(-1e-9 <= n <= 1 + 1e-9 for n in numbers):
-        raise BadScores(f"{name} is {score.value}, but recalls are shares from 0 to 1; run that baseline again")
+    if score.metric not in RANKS and not all(-1e-9 <= n <= 1 + 1e-9 for n in numbers):
+        raise BadScores(f"{name} is {score.value}, but it is a share from 0 to 1; run that baseline again")
 
 
 def _table(key: Key, scores: list[Score]) -> Table:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
-from leaderboard.table import LOWER_IS_BETTER, Cell
+from leaderboard.table import RANKS, Cell
 
 LIMIT = 120  # characters of a name that are shown; ours
 DASH = "–"
 DIRECTIONS = {"video_to_music": "Video → music", "music_to_video": "Music → video"}
-LABELS = {"median_rank": "MedR", "mean_rank": "MeanR", "mrr": "MRR", "parameters": "Parameters", "flops": "FLOPs", "map": "mAP",
-          "top1_accuracy": "Top-1", "accuracy": "Accuracy", "relative_data_scale": "Scale", "preferred": "Preferred"}  # fmt: skip
+LABELS = {
+    "median_rank": "MedR", "mean_rank": "MeanR", "mrr": "MRR", "normalised_median_rank": "nMedR", "parameters": "Parameters",
+    "flops": "FLOPs", "map": "mAP", "top1_accuracy": "Top-1", "accuracy": "Accuracy", "relative_data_scale": "Scale",
+    "preferred": "Preferred",
+}  # fmt: skip
 
 
 def shown(value: object, limit: int = LIMIT) -> str:
@@ -35,14 +38,14 @@ def number(name: str, value: float | None) -> str:
         return DASH
     if name.startswith("recall@"):
         return f"{100 * value:.1f}"
-    return f"{value:.1f}" if name in LOWER_IS_BETTER else f"{value:.3f}"
+    return f"{value:.1f}" if name in RANKS else f"{value:.3f}"
 
 
 def interval(name: str, cell: Cell) -> str:
     """The 95 % interval in small: half of its width for shares, both ends for ranks, which are skewed."""
     if cell.low is None or cell.high is None or cell.value is None or cell.high - cell.low < 1e-6:
         return ""
-    if name in LOWER_IS_BETTER:
+    if name in RANKS:
         return f"{cell.low:.0f}{DASH}{cell.high:.0f}"
     half = (cell.high - cell.low) / 2
     return f"±{100 * half:.1f}" if name.startswith("recall@") else f"±{half:.3f}"

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from svmbench import cli_review, cli_tools
-from svmbench.console import Address, AsJson, Fresh, Local, OutRun, RunName, close, guarded, leave
+from svmbench import cli_audit, cli_bench, cli_review, cli_tools
+from svmbench.console import Address, AsJson, Fresh, Local, OutRun, RunName, accounted, close, guarded, leave
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -95,7 +95,8 @@ def crawl(
             jobs_crawl.look(order, out=out, limit=limit, reason=reason, as_json=as_json)
             return
         where, progress = jobs.Where(local=local, address=address), Progress(quiet=as_json)
-        run, stopped = jobs_crawl.work(order, where, progress, out=out, limit=limit, reason=reason)
+        with accounted(progress, as_json):
+            run, stopped = jobs_crawl.work(order, where, progress, out=out, limit=limit, reason=reason)
         facts = {"stopped": "in order; the same command goes on"} if stopped else {"next": jobs_crawl.next_step(run)}
         close(progress, as_json, run=run.path, **facts)
         if stopped:
@@ -179,13 +180,22 @@ def publish(
         close(progress, as_json, **facts)
 
 
-@app.command("run-baselines", epilog="Example:  svmbench run-baselines runs/svm_10k --gpus 4")
+@app.command(
+    "run-baselines",
+    epilog="Example:  svmbench run-baselines runs/svm_10k --gpus 4\n\nsvmbench run-baselines runs/pairs cca mvbind --folds 10\n\n"
+    "svmbench run-baselines me/my-set@v1.0.0 --model my_model.py:MyModel",
+)
 def run_baselines(
-    run: RunName = None,
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs to use, one worker each; 0 is the CPU.")] = 0,
-    only: Annotated[
-        str | None, typer.Option(help="Baselines by name, separated by commas; default all.", show_default=False)
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|OWNER/NAME@REVISION|FILE.npz] [NAMES]...",
+            help="The data: a run folder or its name under runs/, a published dataset, or a file of features; default the newest "
+            "run. NAMES: baselines such as cca or vm_net:hong; default all, and with --model chance alone.",
+            show_default=False,
+        ),
     ] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs to use; small fits share one. 0 is the CPU.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Training runs of each baseline that draws random numbers.")] = 1,
     folds: Annotated[
         int | None, typer.Option(min=2, max=50, help="Cross-validation over songs instead of the run's split.")
@@ -193,22 +203,42 @@ def run_baselines(
     shuffle_pairs: Annotated[
         bool, typer.Option("--shuffle-pairs", help="Control: train on wrong pairs; must fall to chance.")
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:CLASS|FILE.npz",
+            help="Your own model, or your own embeddings: docs/own-model.md.",
+            show_default=False,
+        ),
+    ] = None,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train and score every baseline under one protocol: exact ranks, Recall@K, median rank, both directions."""
+    """Train and score every baseline under one protocol: exact ranks, Recall@K, median rank, both directions.
+
+    What is done is not done again; killed or interrupted, the same command goes on. A fit that fails leaves its traceback in the
+    run folder, the others go on, and the exit code is 1.
+    """
     with guarded():
-        from svmbench import jobs
+        from svmbench import jobs, jobs_baselines
         from svmbench.progress import Progress
 
-        folder, progress = jobs.find_run(run), Progress(quiet=as_json)
-        names = tuple(filter(None, (only or "").split(",")))
+        source, names = jobs_baselines.baseline_words(words or [])
+        progress = Progress(quiet=as_json)
+        folder = jobs_baselines.open_data(source, progress)
         with jobs.Where(address=address, gpus=gpus).fleet() as fleet:
-            jobs.baselines_job(folder, fleet, progress, names=names, seeds=seeds, folds=folds, shuffle_pairs=shuffle_pairs)
-        scores = jobs.score_rows(folder)
+            failed = jobs_baselines.baselines_job(
+                folder, fleet, progress, names=names, seeds=seeds, folds=folds, shuffle_pairs=shuffle_pairs, model=model
+            )
+        scores, marks = jobs_baselines.score_rows(folder), list(jobs_baselines.marks(folder))
         if not as_json:
-            progress.console.print(jobs.score_table(scores))
-        close(progress, as_json, **({"scores": scores} if as_json else {}), run=folder.path)
+            progress.console.print(jobs_baselines.score_table(scores))
+            for line in marks:
+                progress.console.print(line, highlight=False, markup=False)
+        facts = {"scores": scores, "marks": marks} if as_json else {"next": f"svmbench leaderboard {folder.path}"}
+        close(progress, as_json, **facts, run=folder.path)
+        if failed:
+            raise failed
 
 
 @app.command(epilog="Example:  svmbench leaderboard runs/demo runs/pairs --out leaderboard")
@@ -259,6 +289,8 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+cli_audit.add_to(app)
+cli_bench.add_to(app)
 cli_review.add_to(app)
 cli_tools.add_to(app)
 

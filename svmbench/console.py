@@ -70,6 +70,19 @@ def say(message: str) -> None:
     )
 
 
+@contextmanager
+def accounted(progress: Any, as_json: bool) -> Iterator[None]:
+    """Gives the closing account also of work that a wall or a full disk ends; the error goes on to become the red line below."""
+    from svmbench.errors import Blocked, StorageError
+
+    try:
+        yield
+    except (Blocked, StorageError):
+        if any(summary.seen for summary in progress.summaries):
+            close(progress, as_json)
+        raise
+
+
 def close(progress: Any, as_json: bool, **facts: Any) -> None:
     """The closing account: a table for people, or one JSON document."""
     from rich.console import Console

@@ -14,12 +14,12 @@ from svmbench.jobs import (
     REHEARSAL,
     RUNS,
     Where,
-    baselines_job,
     check,
     crawl_job,
     leaderboard_job,
     publish_job,
 )
+from svmbench.jobs_baselines import baselines_job
 from svmbench.jobs_curate import curate_job, report_job, sheet_job
 from svmbench.progress import Progress
 from svmbench.recipe import Recipe, load, parse
@@ -53,7 +53,9 @@ def demo_job(
             if run.read_table("clips") is None:
                 raise BadInput("no clip was kept; the reasons are above")
             publish_job(run, None, f"demo/{recipe.name.replace('_', '-')}", REHEARSAL, progress)
-            baselines_job(run, fleet, progress)
+            failed = baselines_job(run, fleet, progress)
+            if failed:
+                raise failed
             facts["leaderboard"] = leaderboard_job([run], run.path / "leaderboard")
         except BadInput as error:
             if not media:

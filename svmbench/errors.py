@@ -16,6 +16,7 @@
     +-- Leak                 a split has the same song, post or near-duplicate on two sides
     +-- RevisionMismatch     two tables that must come from the same data revision do not
     +-- BadScores            similarities that are not finite, or of the wrong shape
+    +-- FitFailed            one fit of a baseline ended with an error; the others went on
 
 Blocked, Leak and BadScores stop the run. DownloadFailed and BadMedia concern one item, which becomes a Drop. Anything else
 that is raised is a defect of svmbench and ends the run with its traceback.
@@ -128,3 +129,7 @@ class RevisionMismatch(SvmbenchError):
 
 class BadScores(SvmbenchError):
     """Similarities or scores that cannot be used."""
+
+
+class FitFailed(SvmbenchError):
+    """A fit ended with an error that is none of these; the message names the file with its traceback."""

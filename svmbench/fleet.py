@@ -295,15 +295,16 @@ class Fleet:
         workers: int | None = None,
         method: str = "run",
         gpus: float = 0.0,
+        cpus: float = 1.0,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[Any, Any]]:
         """cls(*args).method(item) over `workers` workers, at most two items in flight each; yields (item, value or Exception).
 
         Order is not kept. An exception that the method raises is the value: the caller decides. When a worker's process dies, the
         items that it held are tried once more, one in flight a worker, so that only the one that kills it ends as WorkerLost.
-        stop() is asked before each new item.
+        gpus, cpus: what each worker holds of them. stop() is asked before each new item.
         """
-        pool = [self.actor(cls, *args, restarts=True, gpus=gpus) for _ in range(workers or self.num_cpus)]
+        pool = [self.actor(cls, *args, restarts=True, gpus=gpus, cpus=cpus) for _ in range(workers or self.num_cpus)]
         try:
             suspects: list[Any] = []
             for item, value in self._spread(pool, 2, method, items, stop):

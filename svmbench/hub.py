@@ -1,11 +1,11 @@
-"""The only file that speaks to the Hugging Face Hub: puts a release folder into a dataset repository.
+"""The only file that speaks to the Hugging Face Hub: puts a release folder into a dataset repository, and fetches one.
 
 A release is pushed by one process in one commit whose parent is pinned, so readers see the old release or the new one, never a
 mixture. Files that are there already are not sent again: after a cut the same command finishes the work. The client repeats
 failed uploads by itself and never repeats a failed commit (huggingface_hub 2.4), so `push` does that.
 
-The token is the one that 'hf auth login' keeps, or HF_TOKEN. It is sent to nobody but the Hub's own API, never over plain http to
-another machine, and a loopback Hub gets a made-up one in its place.
+The token is the one that 'hf auth login' keeps, or HF_TOKEN; reading a public repository needs none. It is sent to nobody but
+the Hub's own API, never over plain http to another machine, and a loopback Hub gets a made-up one in its place.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from svmbench.errors import BadInput, HubError, MissingExtra
 from svmbench.hubsim.state import TOKEN, git_oid
 from svmbench.progress import Progress, Stage
-from svmbench.store import sha256_file
+from svmbench.store import disk_errors, sha256_file
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -35,6 +36,8 @@ WAIT_S = 1.0  # before the second attempt; doubled each time
 PASSING = (408, 409, 412, 429, 500, 502, 503, 504)  # statuses that may be gone a moment later
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REPO_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+COMMIT = r"[0-9a-f]{40}"
+T = TypeVar("T")
 
 
 def push(
@@ -62,10 +65,57 @@ def push(
             return ""
         api = _client(endpoint)
         stage.say(f"{repo}: {sum((folder / p).stat().st_size for p in paths) / 2**20:.1f} MiB")
-        sha = _persist(lambda: _publish(api, folder, paths, repo, private=private, tag=tag), stage, repo, api.endpoint)
+        publish = lambda: _publish(api, folder, paths, repo, private=private, tag=tag)
+        sha = _persist(publish, stage, repo, lambda failure, status: _say(failure, status, repo, api.endpoint))
         stage.summary.left = 0
         stage.add(kept=len(paths))
     return sha
+
+
+def commit_of(repo: str, revision: str | None, *, endpoint: str | None = None, progress: Progress) -> str:
+    """The commit, 40 hex digits, that a tag, a branch or an abbreviation names; without one, that of main. HubError where there
+    is none, or it cannot be read."""
+    return _release_at(repo, revision, endpoint, progress)
+
+
+def download(repo: str, commit: str, folder: Path, *, endpoint: str | None = None, progress: Progress) -> None:
+    """Fetches the release that stands in `repo` at a commit into `folder`, and checks every file against CHECKSUMS.sha256.
+
+    What an earlier attempt has fetched is not fetched again. HubError where it cannot be read, or is no release of ours.
+    """
+    _release_at(repo, commit, endpoint, progress)
+    api = _client(endpoint, reading=True)
+
+    def fetch() -> str:
+        return api.snapshot_download(
+            repo, repo_type="dataset", revision=commit, local_dir=folder, ignore_patterns=[".gitattributes"], max_workers=4
+        )
+
+    with progress.stage("download", unit="files") as stage, disk_errors(folder):
+        _persist(fetch, stage, repo, lambda failure, status: _say_reading(failure, status, repo, commit, api))
+        shutil.rmtree(folder / ".cache", ignore_errors=True)
+        try:
+            paths = checked_files(folder)
+        except BadInput as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise HubError(f"{repo} at {commit[:12]} is not a whole release of svmbench: {error}") from error
+        stage.summary.seen = len(paths)
+        stage.add(kept=len(paths))
+
+
+def _release_at(repo: str, revision: str | None, endpoint: str | None, progress: Progress) -> str:
+    """The commit of a revision at which a release stands."""
+    if not re.fullmatch(REPO_NAME, repo):
+        raise BadInput(f"{repo!r} is not a repository name; write OWNER/NAME")
+    api = _client(endpoint, reading=True)
+    with progress.stage("look up", unit="repositories") as stage:
+        stage.summary.seen = 1
+        say = lambda failure, status: _say_reading(failure, status, repo, revision, api)
+        info = _persist(lambda: api.dataset_info(repo, revision=revision), stage, repo, say)
+        stage.add(kept=1)
+    if MARK not in {sibling.rfilename for sibling in info.siblings or []}:
+        raise HubError(f"{repo} at {api.endpoint} holds no release of svmbench (it has no {MARK}); choose another dataset")
+    return str(info.sha)
 
 
 def checked_files(folder: Path) -> list[str]:
@@ -86,8 +136,8 @@ def checked_files(folder: Path) -> list[str]:
     return sorted([*sums, SUMS])
 
 
-def _client(endpoint: str | None) -> HfApi:
-    """The real client with the right token for this endpoint."""
+def _client(endpoint: str | None, *, reading: bool = False) -> HfApi:
+    """The real client with the right token for this endpoint; reading: with none where nobody is signed in."""
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # read at import; xet uploads have no way back to plain LFS when a Hub lacks xet
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -95,7 +145,7 @@ def _client(endpoint: str | None) -> HfApi:
         import huggingface_hub
         from huggingface_hub import constants
     except ImportError as error:
-        raise MissingExtra("publishing needs huggingface_hub; pip install 'svmbench[hub]'") from error
+        raise MissingExtra("the Hub needs huggingface_hub; pip install 'svmbench[hub]'") from error
     constants.HF_HUB_DISABLE_XET = True  # for a process that had imported it before
     huggingface_hub.logging.set_verbosity_error()
     address = (endpoint or constants.ENDPOINT).rstrip("/")
@@ -107,9 +157,9 @@ def _client(endpoint: str | None) -> HfApi:
     if parts.scheme == "http":
         raise BadInput(f"{address} would send your token in clear text; use https")
     token = huggingface_hub.get_token()
-    if not token:
+    if not token and not reading:
         raise HubError("no Hub token: run 'hf auth login', or set HF_TOKEN, then run the same command again")
-    return huggingface_hub.HfApi(endpoint=address, token=token)
+    return huggingface_hub.HfApi(endpoint=address, token=token or False)
 
 
 def _publish(api: HfApi, folder: Path, paths: list[str], repo: str, *, private: bool, tag: str | None) -> str:
@@ -166,8 +216,8 @@ def _tagged(api: HfApi, repo: str, tag: str, folder: Path) -> str | None:
     return str(found[0])
 
 
-def _persist(attempt: Callable[[], str], stage: Stage, repo: str, endpoint: str) -> str:
-    """attempt() until it succeeds, with ATTEMPTS tries for failures that may pass."""
+def _persist(attempt: Callable[[], T], stage: Stage, repo: str, say: Callable[[Any, int | None], str]) -> T:
+    """attempt() until it succeeds, with ATTEMPTS tries for failures that may pass. say(failure, status) -> one line."""
     for number in range(1, ATTEMPTS + 1):
         try:
             return attempt()
@@ -177,7 +227,7 @@ def _persist(attempt: Callable[[], str], stage: Stage, repo: str, endpoint: str)
                 raise
             status = _status(failure)
             if number == ATTEMPTS or (status is not None and status not in PASSING):
-                raise HubError(_say(failure, status, repo, endpoint)) from error
+                raise HubError(say(failure, status)) from error
             wait_s = max(WAIT_S * 2 ** (number - 1), _retry_after_s(failure))
             stage.say(f"{repo}: {status or 'connection lost'}, once more in {wait_s:g} s")
             time.sleep(wait_s)
@@ -226,3 +276,22 @@ def _say(failure: Any, status: int | None, repo: str, endpoint: str) -> str:
     if status is not None:
         return f"the Hub at {endpoint} answered {status}; {again}"
     return f"the Hub at {endpoint} cannot be reached ({type(failure).__name__}: {' '.join(str(failure).split())[:120]}); {again}"
+
+
+def _say_reading(failure: Any, status: int | None, repo: str, revision: str | None, api: HfApi) -> str:
+    """One line for the user who wanted to read."""
+    from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
+
+    causes = list(_causes(failure))
+    if any(isinstance(cause, GatedRepoError) for cause in causes):
+        return f"{repo} at {api.endpoint} asks for access: request it on its page, sign in with 'hf auth login', then try again"
+    if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
+        refs = api.list_repo_refs(repo, repo_type="dataset")
+        known = [ref.name for ref in (*refs.tags, *refs.branches)]
+        return f"{repo} at {api.endpoint} has no revision {revision!r}; it has {', '.join(known) or 'none'}, and its commits"
+    if status in (401, 403, 404):
+        return (
+            f"{repo} at {api.endpoint} does not exist, or is private: check the name, or sign in with 'hf auth login' as "
+            "somebody who may read it"
+        )
+    return _say(failure, status, repo, api.endpoint)

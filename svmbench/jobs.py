@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from svmbench.errors import BadInput, BadSettings, MissingExtra
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.provenance import note, recipe_of, require_same, settle
 from svmbench.recipe import Recipe
-from svmbench.records import V2M, Score
 from svmbench.store import RunFolder
 
 RUNS = Path("runs")
@@ -136,59 +132,8 @@ def publish_job(
     return facts
 
 
-def baselines_job(
-    run: RunFolder,
-    fleet: Fleet,
-    progress: Progress,
-    *,
-    names: tuple[str, ...] = (),
-    seeds: int = 1,
-    folds: int | None = None,
-    shuffle_pairs: bool = False,
-) -> None:
-    with extra("bench"):
-        import benchmarks.run
-    note(run, "run-baselines")
-    benchmarks.run.run_baselines(run, fleet, progress, names=names, seeds=seeds, folds=folds, shuffle_pairs=shuffle_pairs)
-
-
 def import_job(file: Path, run: RunFolder, progress: Progress, *, window_s: float | None = None) -> None:
     with extra("bench"):
         import benchmarks.importer
     benchmarks.importer.import_features(file, run, window_s=window_s, progress=progress)
     note(run, f"import-features {file.name}" + (f" --window {window_s:g}" if window_s else ""))
-
-
-def score_rows(run: RunFolder) -> list[dict[str, Any]]:
-    """The run's scores as plain rows."""
-    return [dataclasses.asdict(score) for score in run.read(Score, "scores")]
-
-
-def score_table(rows: list[dict[str, Any]]) -> Table:
-    """The scores as a table for the terminal: one row a baseline and direction."""
-    metrics = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank")
-    caption = "recalls in percent; MedR is the median rank; intervals and tests: svmbench leaderboard"
-    table = Table(caption=caption, caption_justify="left")
-    for name in ("baseline", *("R@" + m[7:] if "@" in m else "MedR" for m in metrics), "gallery"):
-        table.add_column(name, justify="left" if name == "baseline" else "right", no_wrap=True)
-    cells: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
-    for row in rows:
-        key = (row["direction"], row["split"], row["baseline"], row["variant"], row["seed"])
-        cells.setdefault(key, {})[row["metric"]] = row
-    shown = None
-    for key, found in sorted(cells.items(), key=lambda c: (c[0][0] != V2M, c[0][1], c[0][2] != "chance", c[0])):
-        direction, split, baseline, variant, seed = key
-        if shown != (direction, split):
-            shown = (direction, split)
-            table.add_section()
-            table.add_row(f"[bold]{direction.replace('_to_', ' to ')}[/bold] ({split})")
-        name = baseline if variant in ("default", "expected") else f"{baseline} {variant}"
-        texts = [_cell(found.get(metric), metric) for metric in metrics]
-        table.add_row(name + (f" seed {seed}" if seed else ""), *texts, str(next(iter(found.values()))["gallery_size"]))
-    return table
-
-
-def _cell(row: dict[str, Any] | None, metric: str) -> str:
-    if row is None or row["value"] is None:
-        return "-"
-    return f"{row['value']:.1f}" if metric == "median_rank" else f"{100 * row['value']:.1f}"

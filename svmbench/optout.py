@@ -92,7 +92,7 @@ def forget_media(optout: OptOut, posts: Iterable[Post], run: RunFolder) -> int:
     gone, staying = set[str](), set[str]()
     for post in posts:
         if post.sha256 is not None:
-            (gone if optout.has(f"{post.platform}:{post.post_id}", post.author_hash) else staying).add(post.sha256)
+            (gone if optout.has(post.key, post.author_hash) else staying).add(post.sha256)
     removed = 0
     for sha256 in sorted(gone - staying):
         for path in (run.path / "media" / sha256[:2]).glob(f"{sha256}.*"):

@@ -46,6 +46,8 @@ class StatedBars(Bars):
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
         for task in self.tasks:
+            if task.fields["below"] is not None:
+                yield task.fields["below"]
             if task.fields["state"]:
                 yield Text(f"  {task.fields['state']}", style="dim", no_wrap=True, overflow="ellipsis")
 
@@ -65,6 +67,11 @@ class Stage:
         """A short state to show below the bar, e.g. 'www.tiktok.com: waiting 3 s'."""
         if self._bars:
             self._bars.update(self._task, state=text)
+
+    def show(self, below: RenderableType | None) -> None:
+        """Something that is drawn anew below the bar four times a second, as long as the stage runs."""
+        if self._bars:
+            self._bars.update(self._task, below=below)
 
     def tell(self, text: str) -> None:
         """A line that stays, above the bar: what happened once and should be seen, also where the bar has no room."""
@@ -108,11 +115,11 @@ class Progress:
                 yield Stage(summary, None, None)
                 return
             with StatedBars(*columns, console=self.console, refresh_per_second=4) as bars:
-                task = bars.add_task(name, total=total, counts="", state="")
+                task = bars.add_task(name, total=total, counts="", state="", below=None)
                 try:
                     yield Stage(summary, bars, task)
                 finally:
-                    bars.update(task, state="")  # it is no longer so
+                    bars.update(task, state="", below=None)  # it is no longer so
         finally:
             summary.seconds = time.monotonic() - began
 

@@ -52,6 +52,11 @@ class Post:
     shares: int | None = None
     saves: int | None = None
 
+    @property
+    def key(self) -> str:
+        """'platform:post_id': the id of a post in the frontier, done-markers, drops and opt-out lists."""
+        return f"{self.platform}:{self.post_id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:

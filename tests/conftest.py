@@ -70,3 +70,60 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(shutil.which("chromedriver"))))
     yield driver
     driver.quit()
+
+
+def _scored_run(path: Path, rows: list[dict[str, Any]], *, revision: str = "d" * 64, songs: int = 40, start: str = "") -> Any:
+    """A run folder as run-baselines leaves it, of embeddings that were drawn: two clips a song, the more `noise` the worse.
+
+    rows: each with baseline and noise, and what else of the table `jobs` is not as below. Rows of one seed have the same noise.
+    start: another one for other numbers from the same settings.
+    """
+    import hashlib
+    import json
+
+    import numpy as np
+    import pyarrow as pa
+
+    from benchmarks import results
+    from benchmarks.ranking import retrieve
+    from svmbench.store import RunFolder
+
+    run = RunFolder.create(path)
+    song_N = np.repeat(np.arange(songs), 2)
+    for row in rows:
+        job: dict[str, Any] = {
+            "dataset": "toy", "revision": revision, "split": "test", "variant": "default", "settings_hash": "5e77145",
+            "settings": json.dumps({"lr": 0.1}), "seed": 0, "folds": None, "fold": None, "code": "c0de", "commit": "abc123",
+            "checks": [], "findings": ["ties: passed, 0.0% of the queries are tied"], "device": "cpu", "gpu": "",
+            "num_params": 7, "wall_s": 1.5, "started": "2026-01-01T00:00:00Z", "train_s": 1.0, "eval_s": 0.5, "num_train": 80,
+            "hardware": json.dumps({"cores": 2}), **{name: value for name, value in row.items() if name != "noise"},
+        }  # fmt: skip
+        depends_on = [job[name] for name in ("revision", "split", "baseline", "variant", "settings_hash", "code", "seed", "fold")]
+        job["key"] = job.get("key") or hashlib.sha256(repr(depends_on).encode()).hexdigest()[:24]
+        rng = np.random.default_rng([job["seed"], job["fold"] or 0, *start.encode()])
+        video = rng.normal(size=(len(song_N), 16)).astype(np.float32)
+        music = (video + row["noise"] * rng.normal(size=video.shape)).astype(np.float32)
+        songs_of = [f"s{job['fold'] or 0}{song:03d}" for song in range(songs)]
+        clips = [f"v:{songs_of[song]}-{i % 2}" for i, song in enumerate(song_N)]
+        tables = []
+        for direction, ranks in retrieve(video, music, song_N).items():
+            ids = clips if direction == "video_to_music" else [f"m:{song}" for song in songs_of]
+            own = [songs_of[song] for song in song_N] if direction == "video_to_music" else songs_of
+            same = {name: [job[name]] * len(ids) for name in ("key", "baseline", "variant", "seed", "fold")}
+            columns = {**same, "direction": [direction] * len(ids), "query_id": ids, "song_id": own, **ranks.columns()}
+            tables.append(pa.table(columns, schema=results.RANKS_SCHEMA))
+        with run.writing("bench") as writer:
+            jobs = pa.Table.from_pylist([job], schema=results.JOBS_SCHEMA)
+            writer.commit([job["key"]], {"ranks": pa.concat_tables(tables), "jobs": jobs})
+    pack = path / "features" / revision[:16] / "pack.json"
+    pack.parent.mkdir(parents=True, exist_ok=True)
+    feature = hashlib.sha256(revision.encode()).hexdigest()
+    pack.write_text(json.dumps({"features": {"look": {"sha256": feature}}, "split_sha256": "5" * 64, "source": {"kind": "run"}}))
+    results.write(run, revision)
+    return run
+
+
+@pytest.fixture(scope="session")
+def scored_run() -> Callable[..., Any]:
+    """Makes a run folder with results, without a training: see _scored_run."""
+    return _scored_run

@@ -8,7 +8,7 @@ What differs:
 - Temperature, rate, batch, epochs and weight decay are not stated in the paper: ours.
 - The paper's test set is its validation set. Here the checkpoint is chosen on val and scored on test.
 - Clips of a batch that share a song are no negatives of each other (same_song_mask, on by default; ours).
-Axes: B clips of a batch, V inputs, D embedding.
+Axes: B clips of a batch, V inputs, D embedding; before them S, where several seeds are stacked.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from benchmarks import train as training
 from benchmarks.inputs import Pairs
 from benchmarks.losses import same_song
-from benchmarks.towers import Dropout, TwoTower, generator, linear
-from benchmarks.train import train as run_training
+from benchmarks.towers import Dropout, Report, TwoTower, generator, linear, quiet
 from svmbench.settings import setting
 
 NEEDS: tuple[str, ...] = ()
@@ -60,32 +59,25 @@ def build(num_video: int, num_music: int, s: Settings, seed: int, device: str | 
 
 def info_nce(video_BD: torch.Tensor, music_BD: torch.Tensor, masked_BB: torch.Tensor, temperature: float) -> torch.Tensor:
     """Mean cross-entropy of the own partner among the batch, over both directions; masked cells are no candidates."""
-    logits_BB = (video_BD @ music_BD.T / temperature).masked_fill(masked_BB, -torch.inf)
-    own_B = torch.arange(len(logits_BB), device=logits_BB.device)
-    return (functional.cross_entropy(logits_BB, own_B) + functional.cross_entropy(logits_BB.T, own_B)) / 2
+    logits_BB = (video_BD @ music_BD.mT / temperature).masked_fill(masked_BB, -torch.inf)
+    first, second = (x.log_softmax(dim=-1).diagonal(dim1=-2, dim2=-1).mean(dim=-1) for x in (logits_BB, logits_BB.mT))
+    return -(first + second) / 2
 
 
-def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
+def fit_seeds(train: Pairs, val: Pairs, settings: Settings, seeds: tuple[int, ...], report: Report = quiet) -> list[TwoTower]:
     """AdamW with a constant rate."""
     s = settings
 
-    def loss(model: TwoTower, batch: Pairs) -> torch.Tensor:
-        video_BD, music_BD = model(batch.video, batch.music)
-        song_B = batch.song_B
-        masked = (
-            same_song(song_B) if s.same_song_mask else torch.zeros(len(song_B), len(song_B), dtype=torch.bool).to(song_B.device)
-        )
-        return info_nce(video_BD, music_BD, masked, s.temperature)
+    def loss(outputs: tuple[torch.Tensor, ...], batch: Pairs) -> torch.Tensor:
+        video_BD, music_BD = outputs
+        return info_nce(video_BD, music_BD, same_song(batch.song_B) & s.same_song_mask, s.temperature)
 
-    model = build(train.video.vectors_BV.shape[1], train.music.vectors_BV.shape[1], s, seed, train.song_B.device)
-    return run_training(
-        model,
-        loss,
-        (train, val),
-        epochs=s.epochs,
-        batch=s.batch,
-        lr=s.lr,
-        weight_decay=s.weight_decay,
-        patience=s.patience,
-        seed=seed,
-    )
+    sizes = train.video.vectors_BV.shape[1], train.music.vectors_BV.shape[1]
+    models = [build(*sizes, s, seed, train.song_B.device) for seed in seeds]
+    schedule = training.Schedule(epochs=s.epochs, batch=s.batch, lr=s.lr, weight_decay=s.weight_decay, patience=s.patience)
+    return training.fit_seeds(models, loss, (train, val), schedule, seeds=seeds, name="mvbind", report=report)
+
+
+def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
+    """One seed."""
+    return fit_seeds(train, val, settings, (seed,))[0]

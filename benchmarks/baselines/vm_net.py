@@ -8,7 +8,7 @@ What differs:
 - They keep no validation set and log the test score every 200 steps. Here the checkpoint is chosen on the val part, and
   there is no step count of 700,000: training stops when val gets no better.
 - Negatives that share the anchor's song are no negatives (same_song_mask); the authors do not mask.
-Axes: B clips of a batch, V inputs, D embedding, K hardest negatives.
+Axes: B clips of a batch, V inputs, D embedding, K hardest negatives; before them S, where several seeds are stacked.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks import train as training
 from benchmarks.inputs import Pairs
 from benchmarks.losses import same_song
-from benchmarks.towers import Dropout, TwoTower, generator, linear
-from benchmarks.train import train as run_training
+from benchmarks.towers import Dropout, Report, TwoTower, generator, linear, quiet
 from svmbench.settings import setting
 
 NEEDS: tuple[str, ...] = ()
@@ -68,9 +68,10 @@ def build(num_video: int, num_music: int, s: Settings, seed: int, device: str | 
 
 def ranking_loss(sim_BB: torch.Tensor, masked_BB: torch.Tensor, margin: float, top_k: int) -> torch.Tensor:
     """Mean over anchors (rows) and their top_k hardest negatives of max(0, margin - sim(anchor, own) + sim(anchor, negative))."""
-    off = torch.eye(len(sim_BB), dtype=torch.bool, device=sim_BB.device) | masked_BB
-    hardest_BK = sim_BB.masked_fill(off, -torch.inf).topk(min(top_k, len(sim_BB) - 1), dim=1).values
-    return functional.relu(margin - sim_BB.diagonal()[:, None] + hardest_BK).mean()
+    own_B = sim_BB.diagonal(dim1=-2, dim2=-1)
+    off_BB = masked_BB | torch.eye(sim_BB.shape[-1], dtype=torch.bool, device=sim_BB.device)
+    hardest_BK = sim_BB.masked_fill(off_BB, -torch.inf).topk(min(top_k, sim_BB.shape[-1] - 1), dim=-1).values
+    return functional.relu(margin - own_B[..., None] + hardest_BK).mean(dim=(-2, -1))
 
 
 def structure_loss(x_BV: torch.Tensor, embedding_BD: torch.Tensor, k: int) -> torch.Tensor:
@@ -80,28 +81,33 @@ def structure_loss(x_BV: torch.Tensor, embedding_BD: torch.Tensor, k: int) -> to
     mean of [sgn(u(i,j) - u(i,j+1)) - sgn(e(i,j) - e(i,j+1))] * (e(i,j+1) - e(i,j)) with u, e the negative cosines of inputs
     and embeddings; >= 0, and 0 where all orders agree. The sign has no gradient.
     """
-    unit, embedding = functional.normalize(x_BV[:k], dim=-1), embedding_BD[:k]
-    u, e = -unit @ unit.T, -embedding @ embedding.T
-    step = e[:, :-1] - e[:, 1:]
-    return ((torch.sign(u[:, :-1] - u[:, 1:]) - torch.sign(step.detach())) * -step).mean()
+    unit, embedding = functional.normalize(x_BV[..., :k, :], dim=-1), embedding_BD[..., :k, :]
+    u, e = -unit @ unit.mT, -embedding @ embedding.mT
+    step = e[..., :-1] - e[..., 1:]
+    return ((torch.sign(u[..., :-1] - u[..., 1:]) - torch.sign(step.detach())) * -step).mean(dim=(-2, -1))
 
 
-def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
+def fit_seeds(train: Pairs, val: Pairs, settings: Settings, seeds: tuple[int, ...], report: Report = quiet) -> list[TwoTower]:
     """Adam with a constant rate."""
     s = settings
 
-    def loss(model: TwoTower, batch: Pairs) -> torch.Tensor:
-        video_BD, music_BD = model(batch.video, batch.music)
-        sim_BB = music_BD @ video_BD.T
-        masked = same_song(batch.song_B) if s.same_song_mask else torch.zeros_like(sim_BB, dtype=torch.bool)
+    def loss(outputs: tuple[torch.Tensor, ...], batch: Pairs) -> torch.Tensor:
+        video_BD, music_BD = outputs
+        sim_BB = music_BD @ video_BD.mT
+        masked_BB = same_song(batch.song_B) & s.same_song_mask
         return (
-            s.weight_music_anchor * ranking_loss(sim_BB, masked, s.margin, s.top_k)
-            + s.weight_video_anchor * ranking_loss(sim_BB.T, masked, s.margin, s.top_k)
+            s.weight_music_anchor * ranking_loss(sim_BB, masked_BB, s.margin, s.top_k)
+            + s.weight_video_anchor * ranking_loss(sim_BB.mT, masked_BB, s.margin, s.top_k)
             + s.weight_structure * structure_loss(batch.music.vectors_BV, music_BD, s.structure_k)
             + s.weight_structure * structure_loss(batch.video.vectors_BV, video_BD, s.structure_k)
         )
 
-    model = build(train.video.vectors_BV.shape[1], train.music.vectors_BV.shape[1], s, seed, train.song_B.device)
-    return run_training(
-        model, loss, (train, val), epochs=s.epochs, batch=s.batch, lr=s.lr, weight_decay=0.0, patience=s.patience, seed=seed
-    )
+    sizes = train.video.vectors_BV.shape[1], train.music.vectors_BV.shape[1]
+    models = [build(*sizes, s, seed, train.song_B.device) for seed in seeds]
+    schedule = training.Schedule(epochs=s.epochs, batch=s.batch, lr=s.lr, weight_decay=0.0, patience=s.patience)
+    return training.fit_seeds(models, loss, (train, val), schedule, seeds=seeds, name="vm_net", report=report)
+
+
+def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
+    """One seed."""
+    return fit_seeds(train, val, settings, (seed,))[0]

@@ -56,8 +56,8 @@ class Evidence:
     model, test: the fitted model and the part it is scored on; video_ND, music_ND: its embeddings as they were scored (None for
     a model that scores pairs); song_N, ranks: as scored. train, val: what it was fitted on. refit(train, val): the same baseline,
     settings and seed fitted on other pairs; None where nothing is learnt from pairs. history: how training went; None for a
-    closed form. facts: by part. settings_scored: hashes of all settings of this baseline and variant that were ever scored on
-    this part of these data, this one included.
+    closed form. facts: by part. unit: what a candidate is and what counts as right, as in ranking.retrieve. settings_scored:
+    hashes of all settings of this baseline and variant that were ever scored on this part of these data, this one included.
     """
 
     model: Model = _ABSENT
@@ -71,6 +71,7 @@ class Evidence:
     refit: Callable[[Pairs, Pairs], Model] = _ABSENT
     history: History = _ABSENT
     facts: Mapping[str, Facts] = _ABSENT
+    unit: str = "song"
     settings_scored: frozenset[str] = _ABSENT
 
 

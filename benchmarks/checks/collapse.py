@@ -1,6 +1,9 @@
 """Proves that the embeddings of different items differ: neither all in one direction nor along one line.
 
 Effective rank: exp of the entropy of the squared singular values' shares (Roy and Vetterli 2007), after the mean is taken away.
+
+Cannot see: a wide cloud that has nothing to do with the items. A narrow cone can still rank well; the mark says that its
+similarities live in the last digits.
 """
 
 from __future__ import annotations
@@ -26,10 +29,12 @@ def check(evidence: Evidence) -> Finding:
 
 def effective_rank(x_ND: np.ndarray) -> float:
     """From 1 (one line) to min(N - 1, D); 0 when all rows are equal."""
-    values = np.linalg.svd(x_ND - x_ND.mean(axis=0), compute_uv=False).astype(np.float64) ** 2
-    if values.sum() < 1e-8 * len(x_ND):
+    centred = (x_ND - x_ND.mean(axis=0)).astype(np.float64)
+    gram = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
+    squares = np.maximum(np.linalg.eigvalsh(gram), 0.0)
+    if squares.sum() < 1e-8 * len(x_ND):
         return 0.0
-    shares = values / values.sum()
+    shares = squares / squares.sum()
     shares = shares[shares > 0]
     return float(np.exp(-(shares * np.log(shares)).sum()))
 

@@ -1,14 +1,13 @@
 """MRR: the mean over queries of 1 / rank of the best positive. Tied candidates count with the exact expectation of 1 / rank.
 
-With t wrong and m right ones tied after b better candidates, P(first positive at place b + j) = C(t + m - j, m - 1) / C(t + m,
-m).
+With t wrong and m right ones tied after b better candidates, the first positive stands at place b + j, j = 1 ... t + 1, with the
+probability m / (t + m - j + 1) times the product over i < j of (t - i + 1) / (t + m - i + 1): j - 1 wrong ones, then a right one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
 from benchmarks.ranking import Ranks
 
@@ -18,8 +17,12 @@ AGGREGATE = "mean"
 
 def values(ranks: Ranks) -> npt.NDArray[np.float64]:
     """Expected reciprocal rank of each query, in (0, 1] (Q,)."""
-    cases, inverse = np.unique(np.stack([ranks.better, ranks.tied, ranks.tied_right]), axis=1, return_inverse=True)
-    return np.asarray([_reciprocal(*case) for case in cases.T.astype(float)], dtype=np.float64)[inverse.ravel()]
+    found_Q = np.asarray(1.0 / (ranks.better + 1.0), dtype=np.float64)
+    tied_Q = ranks.tied > 0
+    cases = np.stack([ranks.better, ranks.tied, ranks.tied_right])[:, tied_Q]
+    cases, inverse = np.unique(cases, axis=1, return_inverse=True)
+    found_Q[tied_Q] = np.asarray([_reciprocal(*case) for case in cases.T.tolist()], dtype=np.float64)[inverse.ravel()]
+    return found_Q
 
 
 def score(ranks: Ranks) -> float:
@@ -27,9 +30,8 @@ def score(ranks: Ranks) -> float:
     return float(np.mean(values(ranks)))
 
 
-def _reciprocal(better: float, tied: float, right: float) -> float:
-    place = np.arange(1.0, tied + 2.0)
-    total = tied + right
-    log_ways = gammaln(total - place + 1) - gammaln(right) - gammaln(total - place - right + 2)
-    log_all = gammaln(total + 1) - gammaln(right + 1) - gammaln(tied + 1)
-    return float(np.sum(np.exp(log_ways - log_all) / (better + place)))
+def _reciprocal(better: int, tied: int, right: int) -> float:
+    place = np.arange(tied + 1)  # j - 1
+    left = tied + right - place  # tied candidates not yet drawn
+    wrong = np.concatenate([[1.0], np.cumprod((tied - place[:-1]) / left[:-1])])
+    return float(np.sum(wrong * right / left / (better + 1.0 + place)))

@@ -10,10 +10,7 @@ import json
 import os
 import re
 import secrets
-import threading
-import time
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -23,10 +20,10 @@ from urllib.parse import parse_qsl, urlsplit
 from crawl.replica import catalogue, odd
 from crawl.replica.catalogue import Listing
 from crawl.replica.documents import CHALLENGE_COOKIE, challenge, document, solved, video_page
+from crawl.replica.gate import Gate
 from crawl.replica.items import MEDIA_HOST, MUSIC_HOST, SITE_HOST, item, tag_id
 
 STATUS_CODES = {"private": 10216, "private_account": 10222, "gone": 10215, "blocked": 10204}
-BURST = 5  # requests that may come at once under a rate limit; ours
 PAGE_ITEMS_MAX = 30  # posts in one search answer; ours
 ROBOTS = "User-agent: *\nAllow: /search\nAllow: /@\nDisallow: /internal/\nCrawl-delay: 0.02\n"
 TAG_LISTING = "/api/challenge/item_list/"
@@ -88,25 +85,6 @@ class Answer:
     hang_up: bool = False
 
 
-@dataclass(slots=True)
-class Limit:
-    """A token bucket: requests_per_s on average, BURST at once."""
-
-    requests_per_s: float
-    tokens: float = BURST
-    last_s: float = field(default_factory=time.monotonic)
-
-    def take(self) -> bool:
-        """True if the request may pass."""
-        now_s = time.monotonic()
-        self.tokens = min(BURST, self.tokens + (now_s - self.last_s) * self.requests_per_s)
-        self.last_s = now_s
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-
 class Pages:
     """The site over one catalogue. Thread-safe."""
 
@@ -120,18 +98,11 @@ class Pages:
             for word in {word.casefold() for word in (*row.words, *(f"#{tag}" for tag in row.hashtags))}:
                 self._by_word.setdefault(word, []).append(row)
         self._tags = {tag_id(word[1:]): word for word in self._by_word if word.startswith("#")}
-        self._limit = Limit(requests_per_s) if requests_per_s else None
-        self._chain = secrets.token_hex(16)
-        self._walls: dict[str, int] = {}
-        self._seen: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._chain, self._gate = secrets.token_hex(16), Gate(requests_per_s)
 
     def set_wall(self, word: str, after: int | None) -> None:
         """The search for this word or #hashtag meets a captcha after so many posts; None takes the wall away."""
-        with self._lock:
-            self._walls.pop(word.casefold(), None)
-            if after is not None:
-                self._walls[word.casefold()] = after
+        self._gate.set_wall(word, after)
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request for one of HOSTS."""
@@ -146,9 +117,7 @@ class Pages:
     def _site(self, request: Request) -> Answer:
         path = request.path
         kind = _kind(path)
-        with self._lock:
-            passes = self._limit is None or self._limit.take()
-        if not passes:
+        if not self._gate.passes():
             return _refusal(kind)
         if kind == "search_page":
             return Answer(kind=kind, body=SEARCH_PAGE.read_text(), headers=self._set_chain())
@@ -171,9 +140,7 @@ class Pages:
         word = self._tags.get(query.get("challengeID", ""), "") if of_tag else query.get("keyword", "").casefold()
         offset = _number(query.get("cursor" if of_tag else "offset"), 0)
         count = min(_number(query.get("count"), 12), PAGE_ITEMS_MAX)
-        with self._lock:
-            after = self._walls.get(word)
-        if after is not None and offset >= after:
+        if self._gate.walled(word, offset):
             return _json({"code": "10000", "type": "verify", "subtype": "slide", "message": "Verify to continue"})
         found = self._by_word.get(word, [])
         shown = found[offset : offset + count]
@@ -194,7 +161,7 @@ class Pages:
         post_id = request.path.rsplit("/", 1)[1]
         listing = self._listings.get(post_id)
         fate = listing.fate if listing else "gone"
-        visits = self._visits(f"page {post_id}")
+        visits = self._gate.visits(f"page {post_id}")
         if fate in odd.PAGES:
             return Answer(**{"kind": "video_page", "headers": self._set_chain(), **odd.PAGES[fate](request.path)})
         if fate == "login_wall":
@@ -223,26 +190,15 @@ class Pages:
         referred = urlsplit(request.headers.get("Referer", "")).hostname == SITE_HOST
         if not referred or request.cookie(CHAIN_COOKIE) != self._chain or listing.fate == "media_403":
             return Answer(kind="media", status=403)
-        visits = self._visits(f"media {listing.post_id}")
+        visits = self._gate.visits(f"media {listing.post_id}")
         different = odd.media(listing.fate, request.path, urlsplit(request.target).query, not visits)
         if different is not None:
             return Answer(**{"kind": "media", **different})
         file = self._folder / listing.media
         if not os.access(file, os.R_OK):  # a link to a user's file that has gone
             return Answer(kind="media", status=404)
-        size = file.stat().st_size
         short = listing.fate == "truncated" or (listing.fate == "truncated_once" and not visits)
-        span = byte_range(request.headers.get("Range", ""), size)
-        mime = MIME.get(file.suffix.lower(), "application/octet-stream")
-        start, stop = span if span else (0, size)
-        if span and start == stop:
-            return Answer(kind="media", status=416, headers=(("Content-Range", f"bytes */{size}"),))
-        headers: tuple[tuple[str, str], ...] = (("Accept-Ranges", "bytes"),)
-        if span:
-            headers += (("Content-Range", f"bytes {start}-{stop - 1}/{size}"),)
-        cut = size // 2 if short else None
-        status = 206 if span else 200
-        return Answer(kind="media", status=status, mime=mime, headers=headers, file=file, start=start, stop=stop, cut=cut)
+        return file_answer(request, file, MIME.get(file.suffix.lower(), "application/octet-stream"), short)
 
     def _size(self, listing: Listing) -> int | None:
         """Bytes of the media, 0 where the file has gone, None for a post without video."""
@@ -251,14 +207,22 @@ class Pages:
         file = self._folder / listing.media
         return file.stat().st_size if file.is_file() else 0
 
-    def _visits(self, what: str) -> int:
-        """How often it was asked for before."""
-        with self._lock:
-            self._seen[what] += 1
-            return self._seen[what] - 1
-
     def _set_chain(self) -> tuple[tuple[str, str], ...]:
         return (("Set-Cookie", f"{CHAIN_COOKIE}={self._chain}; Domain=.tiktok.com; Path=/; Secure; HttpOnly"),)
+
+
+def file_answer(request: Request, file: Path, mime: str, short: bool) -> Answer:
+    """A file of media, or the part that a Range header asks for. short: half of the file is promised and not sent."""
+    size = file.stat().st_size
+    span = byte_range(request.headers.get("Range", ""), size)
+    start, stop = span or (0, size)
+    if span and start == stop:
+        return Answer(kind="media", status=416, headers=(("Content-Range", f"bytes */{size}"),))
+    headers: tuple[tuple[str, str], ...] = (("Accept-Ranges", "bytes"),)
+    if span:
+        headers += (("Content-Range", f"bytes {start}-{stop - 1}/{size}"),)
+    cut, status = size // 2 if short else None, 206 if span else 200
+    return Answer(kind="media", status=status, mime=mime, headers=headers, file=file, start=start, stop=stop, cut=cut)
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:

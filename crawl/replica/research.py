@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl
 
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
+from crawl.replica.gate import Gate
 from crawl.replica.items import counts
-from crawl.replica.pages import Answer, Limit, Request
+from crawl.replica.pages import Answer, Request
 
 HOST = "open.tiktokapis.com"
 KEY, SECRET, TOKEN = "replica-key", "replica-secret", "clt.replica"
@@ -41,19 +42,16 @@ class Research:
 
     def __init__(self, folder: Path, requests_per_s: float | None) -> None:
         self._listings = catalogue.read(folder)
-        self._limit = Limit(requests_per_s) if requests_per_s else None
-        self._tokens, self._searches, self._once = {TOKEN}, set[str](), set[str]()
-        self._walls: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._tokens, self._searches = {TOKEN}, set[str]()
+        self._gate, self._lock = Gate(requests_per_s), threading.Lock()
 
     def set_wall(self, word: str, after: int | None) -> None:
         """The quota ends after so many posts of this word; for REVOKED tokens and searches are forgotten. None takes it away."""
+        if word != REVOKED:
+            self._gate.set_wall(word, after)
+            return
         with self._lock:
-            self._walls.pop(word, None)
-            if word == REVOKED:
-                self._tokens, self._searches = set() if after is not None else {TOKEN}, set()
-            elif after is not None:
-                self._walls[word] = after
+            self._tokens, self._searches = set() if after is not None else {TOKEN}, set()
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request for one of HOSTS."""
@@ -77,7 +75,7 @@ class Research:
 
     def _query(self, request: Request) -> Answer:
         kind = "research_query"
-        if self._limit and not self._limit.take():
+        if not self._gate.passes():
             return _error(kind, 429, "rate_limit_exceeded", "The API rate limit was exceeded. Please try again later.")
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self._tokens:
             return _error(kind, 401, "access_token_invalid", "The access token is invalid or not found in the request.")
@@ -97,12 +95,11 @@ class Research:
             return _error(kind, 400, "invalid_params", f"Search Id {search_id} is invalid or expired")
         condition = body["query"]["and"][0]
         value = str(condition["field_values"][0])
-        wall = self._walls.get(value)
-        if wall is not None and index >= wall:
+        if self._gate.walled(value, index):
             return _error(kind, 429, "daily_quota_limit_exceeded", "The daily quota of requests is exceeded.")
         matches = [row for row in self._listings if _matches(row, condition["field_name"], value, body)]
         shown = matches[index : index + int(body.get("max_count", 20))]
-        if any(row.fate == "flaky_503" and self._first_time(row.post_id) for row in shown):
+        if any(row.fate == "flaky_503" and not self._gate.visits(row.post_id) for row in shown):
             return _error(kind, 500, "internal_error", "Something went wrong. Please try again later.")
         search_id = search_id or str(secrets.randbits(62))
         self._searches.add(search_id)
@@ -110,11 +107,6 @@ class Research:
         index += len(shown)
         data = {"videos": videos, "cursor": index, "has_more": index < len(matches), "search_id": search_id}
         return _json(kind, 200, {"data": data, "error": {"code": "ok", "message": "", "log_id": "1"}})
-
-    def _first_time(self, post_id: str) -> bool:
-        new = post_id not in self._once
-        self._once.add(post_id)
-        return new
 
 
 def _problem(body: Mapping[str, Any], fields: list[str]) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from crawl.replica import catalogue
 from crawl.replica.catalogue import Listing
-from crawl.replica.pages import Answer, Limit, Request, byte_range
+from crawl.replica.gate import Gate
+from crawl.replica.pages import Answer, Request, file_answer
 from crawl.replica.youtube_answers import MEDIA_HOST, SITE_HOST, html, player, results, tag_page, video_id, watch_data
 from crawl.replica.youtube_streams import MIME, streams_of
 
@@ -33,17 +33,11 @@ class YouTube:
     def __init__(self, folder: Path, requests_per_s: float | None) -> None:
         self._folder = folder
         self._listings = {video_id(row.post_id): row for row in catalogue.read(folder)}
-        self._limit = Limit(requests_per_s) if requests_per_s else None
-        self._walls: dict[str, int] = {}
-        self._once: set[str] = set()
-        self._lock = threading.Lock()
+        self._gate = Gate(requests_per_s)
 
     def set_wall(self, word: str, after: int | None) -> None:
         """The search for this word gets answers without content after so many posts; None takes the wall away."""
-        with self._lock:
-            self._walls.pop(word.casefold(), None)
-            if after is not None:
-                self._walls[word.casefold()] = after
+        self._gate.set_wall(word, after)
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request for one of HOSTS."""
@@ -53,9 +47,7 @@ class YouTube:
         if request.host == MEDIA_HOST:
             return self._media(request)
         kind = _kind(path)
-        with self._lock:
-            passes = self._limit is None or self._limit.take()
-        if not passes:
+        if not self._gate.passes():
             return Answer(kind=kind, status=429, body=html("Sorry", "unusual traffic"), headers=(("Retry-After", "1"),))
         if kind == "search_api":
             return self._search(kind, _body(request))
@@ -82,9 +74,7 @@ class YouTube:
         return Answer(kind="search_page", body=html(f"#{name}", "", ytInitialData=tag_page(self._results(f"#{name}", 0, False))))
 
     def _results(self, word: str, offset: int, following: bool) -> dict[str, Any]:
-        with self._lock:
-            after = self._walls.get(word.casefold())
-        if after is not None and offset >= after:
+        if self._gate.walled(word, offset):
             return {"responseContext": {}}
         found = [row for row in self._listings.values() if _answers(row, word.casefold())]
         shown = found[offset : offset + PAGE_ITEMS]
@@ -93,7 +83,7 @@ class YouTube:
 
     def _watch(self, name: str) -> Answer:
         listing = self._listings.get(name)
-        if listing and listing.fate == "flaky_503" and self._first_time(f"page {name}"):
+        if listing and listing.fate == "flaky_503" and not self._gate.visits(f"page {name}"):
             return Answer(kind="video_page", status=503, body=html("Busy", ""), headers=(("Retry-After", "1"),))
         page = html("Video", "", ytInitialPlayerResponse=player(name, listing, None), ytInitialData=watch_data(listing))
         return Answer(kind="video_page", body=page)
@@ -120,24 +110,8 @@ class YouTube:
             return Answer(kind="media", status=404)
         if listing.fate == "media_403":
             return Answer(kind="media", status=403)
-        short = listing.fate == "truncated" or (listing.fate == "truncated_once" and self._first_time(request.path))
-        size = stream.path.stat().st_size
-        span = byte_range(request.headers.get("Range", ""), size)
-        start, stop = span or (0, size)
-        if span and start == stop:
-            return Answer(kind="media", status=416, headers=(("Content-Range", f"bytes */{size}"),))
-        headers: tuple[tuple[str, str], ...] = (("Accept-Ranges", "bytes"),)
-        headers += (("Content-Range", f"bytes {start}-{stop - 1}/{size}"),) if span else ()
-        return Answer(
-            kind="media", status=206 if span else 200, mime=MIME[stream.kind], headers=headers, file=stream.path, start=start,
-            stop=stop, cut=size // 2 if short else None,
-        )  # fmt: skip
-
-    def _first_time(self, what: str) -> bool:
-        with self._lock:
-            new = what not in self._once
-            self._once.add(what)
-            return new
+        short = listing.fate == "truncated" or (listing.fate == "truncated_once" and not self._gate.visits(request.path))
+        return file_answer(request, stream.path, MIME[stream.kind], short)
 
 
 def _answers(row: Listing, word: str) -> bool:

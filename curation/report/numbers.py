@@ -31,7 +31,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curation.audit import Audit, audit
-from curation.clip_job import post_key
 from curation.report import account, measures, people, together
 from curation.songs import post_of
 from svmbench import __version__
@@ -47,7 +46,7 @@ SCHEMA = 1
 def gather(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     """All numbers of the report; BadInput where the run has neither posts nor clips."""
     drops, clips = run.read(Drop, "drops"), run.read(Clip, "clips")
-    words = {post_key(post): post.words for post in run.read(Post, "posts")}
+    words = {post.key: post.words for post in run.read(Post, "posts")}
     looked = run.read(Clip, "candidates") or clips
     if not (words or drops or clips):
         raise BadInput(f"{run.path} has no posts yet, so there is nothing to report; run 'svmbench crawl' first")

@@ -43,7 +43,7 @@ class Items:
         self.rules = margins.rules(self.filters, list(self.clips.values()))
         self.sounds = {s.clip_id: s for s in run.read(ClipSound, "sounds")}
         self.cuts_s = _cuts(run)
-        self.posts = {f"{p.platform}:{p.post_id}": p for p in run.read(Post, "posts")}
+        self.posts = {p.key: p for p in run.read(Post, "posts")}
         self.shared, self.groups = Shared(self.clips.values()), self._groups()
         table = run.read_table("features_optical_flow")
         self.flows = {} if table is None else records.features_from_table(table)

@@ -80,7 +80,7 @@ def _illustrate(cards: Sequence[dict[str, Any]], run: RunFolder) -> None:
     wanted = {c["clip"].clip_id for c in cards}
     thumbnails = {t.clip_id: t for t in run.read(Thumbnails, "thumbnails") if t.clip_id in wanted}
     pictures = {p.clip_id: p for p in run.read(ClipPicture, "pictures") if p.clip_id in wanted}
-    urls = {f"{p.platform}:{p.post_id}": p.url for p in run.read(Post, "posts")}
+    urls = {p.key: p.url for p in run.read(Post, "posts")}
     table = run.read_table("features_optical_flow")
     flows = {} if table is None else {k: f for k, f in records.features_from_table(table).items() if k in wanted}
     top = _motion_top([f.values_TD[:, 0] for f in flows.values()])

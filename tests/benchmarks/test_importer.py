@@ -111,7 +111,8 @@ def test_the_same_file_again_changes_nothing_and_another_is_refused(tmp_path: Pa
     ({"video_look": np.ones((3, 2))}, r"video_look has the shape \(3, 2\)"),
     ({"video_look": np.ones(4)}, "two or three axes"),
     ({"video_look": np.array([["a"]] * 4)}, "must be numbers"),
-    ({"video_look": np.array([[1.0], [np.nan], [2.0], [3.0]])}, "video_look is not finite in 1 segments, first in segment 1"),
+    ({"video_look": np.array([[1.0], [np.nan], [2.0], [3.0]])}, r"video_look is not finite in 1 segments, first in segment 1 \(track 'one'\)"),
+    ({"video_../x": np.ones((4, 2))}, r"'video_\.\./x' cannot be the name of a feature"),
     ({"track_split": np.array(["train", "eval"])}, "'eval'; allowed: train, val, test"),
     ({"track_song": np.array(["x"])}, "one a track"),
 ])  # fmt: skip
@@ -125,10 +126,19 @@ def test_a_file_that_is_no_npz(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run")
     with pytest.raises(BadInput, match="does not exist"):
         import_features(tmp_path / "no.npz", run)
-    for content in (b"", b"PK\x03\x04 broken", b"plain text"):
+    np.savez(tmp_path / "whole.npz", **arrays())
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for content in (b"", b"PK\x03\x04 broken", b"plain text", whole[:-30], whole[: len(whole) // 2], whole[:50]):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(BadInput, match=r"cannot be read as an \.npz"):
             import_features(tmp_path / "bad.npz", run)
+    for name, save in (("plain", np.savez), ("packed", np.savez_compressed)):  # a byte that changed on the way
+        save(tmp_path / f"{name}.npz", **arrays(video_long=np.zeros((4, 500))))
+        content = (tmp_path / f"{name}.npz").read_bytes()
+        at = content.index(b"video_long") + 120
+        (tmp_path / f"{name}.npz").write_bytes(content[:at] + bytes(b ^ 255 for b in content[at : at + 40]) + content[at + 40 :])
+        with pytest.raises(BadInput, match="cannot be read"):
+            import_features(tmp_path / f"{name}.npz", run)
     np.savez(tmp_path / "pickled.npz", track_id=np.array([{"a": 1}], dtype=object))
     with pytest.raises(BadInput, match="cannot be read"):
         import_features(tmp_path / "pickled.npz", run)
@@ -138,3 +148,11 @@ def test_a_file_that_is_no_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "onesided.npz", track_id=np.array(["a"]), video_look=np.ones((1, 2)))
     with pytest.raises(BadInput, match="at least one array video_NAME and one music_NAME"):
         import_features(tmp_path / "onesided.npz", run)
+
+
+def test_a_run_that_an_older_version_imported_is_known_again(tmp_path: Path) -> None:
+    run = imported(tmp_path, arrays())
+    older = {key: value for key, value in run.settings()["import"].items() if key != "kind"}
+    run.write_settings({"import": older})
+    import_features(tmp_path / "mine.npz", run)
+    assert run.settings()["import"]["kind"] == "file"

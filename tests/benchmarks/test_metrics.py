@@ -20,7 +20,7 @@ def ranks(
     better: list[int], *, tied: list[int] | int = 0, tied_right: list[int] | int = 1, num_right: int = 1, n: int = N
 ) -> Ranks:
     full = [np.broadcast_to(np.asarray(x, np.int64), (len(better),)) for x in (better, tied, tied_right, num_right, n)]
-    return Ranks(*full)
+    return Ranks.of_best(*full)
 
 
 def test_every_metric_is_tested_here() -> None:

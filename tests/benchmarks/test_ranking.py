@@ -42,7 +42,7 @@ def test_equals_brute_force_with_ties_and_several_positives(seed: int) -> None:
     gallery = rng.integers(-1, 2, (len(gallery_group), 2)).astype(np.float32)
     expected = brute(query @ gallery.T, query_group, gallery_group)
     for block_rows in (None, 1, 3):
-        found = rank(query, gallery, query_group, gallery_group, block_rows=block_rows)
+        found = rank(query, gallery, query_group, gallery_group)
         assert as_rows(found) == expected
         assert set(found.num_candidates.tolist()) <= {len(gallery)}
 

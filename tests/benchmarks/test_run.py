@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import results
-from benchmarks import run as bench
+from benchmarks import jobs, results, worker
 from benchmarks.baselines import cca, mvbind
 from benchmarks.data import fold_parts, make_pack, split_parts
 from benchmarks.importer import import_features
 from benchmarks.inputs import Inputs
+from benchmarks.jobs import Wanted
 from benchmarks.run import FAKE_GPUS, run_baselines
 from benchmarks.stats import song_bootstrap
 from svmbench import plugins
@@ -117,25 +117,25 @@ def test_what_is_done_is_not_done_again_and_a_killed_run_goes_on(
     toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[int] = []
-    honest = mvbind.fit
+    honest = worker.fit_seeds
 
-    def counting(train: Any, val: Any, settings: Any, seed: int) -> Any:
-        fits.append(seed)
+    def counting(job: Any, seeds: tuple[int, ...], *more: Any) -> Any:
+        fits.extend(seeds)
         if len(fits) == 3:
             raise KeyboardInterrupt
-        return honest(train, val, settings, seed)
+        return honest(job, seeds, *more)
 
-    monkeypatch.setattr(mvbind, "fit", counting)
     with monkeypatch.context() as one_at_a_time:
+        one_at_a_time.setattr(worker, "fit_seeds", counting)
+        one_at_a_time.setattr(jobs, "groups", lambda todo, workers: [(job,) for job in todo])
         one_at_a_time.setattr(local, "map", one_by_one)
         with pytest.raises(KeyboardInterrupt):
             go(toy, local, names=("mvbind",), seeds=4)
-    monkeypatch.setattr(mvbind, "fit", honest)
-    assert toy.done_ids("bench")
+    assert len(toy.done_ids("bench")) == 2
     progress = go(toy, local, names=("mvbind",), seeds=4)
     assert progress.summaries[0].kept == 4
     before = values(toy)
-    monkeypatch.setattr(mvbind, "fit", None)  # a further call would fail
+    monkeypatch.setattr(worker, "fit_seeds", None)  # a further call would fail
     assert go(toy, local, names=("mvbind",), seeds=4).summaries[0].kept == 4
     assert values(toy) == before
     assert {k[3] for k in before} == {0, 1, 2, 3}
@@ -155,13 +155,19 @@ def test_a_baseline_is_handed_train_and_val_and_nothing_of_test(
     toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch, folds: int | None
 ) -> None:
     handed: list[tuple[Any, Any]] = []
-    honest = cca.fit
+    honest, honest_fit = worker.fit_seeds, cca.fit
+    seen: set[int] = set()
 
-    def watched(train: Any, val: Any, settings: Any, seed: int) -> Any:
-        handed.append((train, val))
-        return honest(train, val, settings, seed)
+    def watched(job: Any, seeds: tuple[int, ...], parts: Any, report: Any) -> Any:
+        handed.append(parts)
+        return honest(job, seeds, parts, report)
 
-    monkeypatch.setattr(cca, "fit", watched)
+    def also_refits(train: Any, val: Any, settings: Any, seed: int) -> Any:
+        seen.update(train.song_B.tolist() + val.song_B.tolist())
+        return honest_fit(train, val, settings, seed)
+
+    monkeypatch.setattr(worker, "fit_seeds", watched)
+    monkeypatch.setattr(cca, "fit", also_refits)
     monkeypatch.setattr(local, "map", one_by_one)
     go(toy, local, names=("cca",), folds=folds)
     pack = make_pack(toy)
@@ -171,6 +177,9 @@ def test_a_baseline_is_handed_train_and_val_and_nothing_of_test(
         for given, index in ((train, parts["train"]), (val, parts["val"])):
             assert given.song_B.tolist() == pack.song_codes()[index].tolist()
         assert not set(train.song_B.tolist() + val.song_B.tolist()) & set(pack.song_codes()[parts["test"]].tolist())
+    if folds is None:
+        assert seen
+        assert not seen & set(pack.song_codes()[split_parts(pack)["test"]].tolist()), "no check fits on the test part either"
 
 
 def test_what_draws_no_random_numbers_is_fitted_once(toy: RunFolder, local: Fleet) -> None:
@@ -253,6 +262,18 @@ def test_results_of_other_data_do_not_count(tmp_path: Path, toy_maker: Callable[
     assert {(r.baseline, r.revision) for r in rows} == {("cca", make_pack(run).revision)}
 
 
+def instead(monkeypatch: pytest.MonkeyPatch, name: str, cls: type) -> None:
+    """This class in the place of a baseline's fitted model, with its first weights."""
+    honest = worker.fit_seeds
+
+    def made(job: Any, seeds: tuple[int, ...], *more: Any) -> Any:
+        if job.baseline != name:
+            return honest(job, seeds, *more)
+        return [cls(*mvbind.build(36, 10, job.settings, seed).children()).eval() for seed in seeds]
+
+    monkeypatch.setattr(worker, "fit_seeds", made)
+
+
 def test_one_fit_that_fails_is_accounted_for_and_the_others_go_on(
     toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,13 +281,16 @@ def test_one_fit_that_fails_is_accounted_for_and_the_others_go_on(
         def encode_video(self, video: Inputs) -> torch.Tensor:
             return super().encode_video(video) * torch.nan
 
-    monkeypatch.setattr(mvbind, "fit", lambda train, val, s, seed: Diverged(*mvbind.build(36, 10, s, seed).children()))
+    instead(monkeypatch, "mvbind", Diverged)
     progress = Progress(quiet=True)
     with pytest.raises(BadScores, match="not finite"):
         run_baselines(toy, local, progress, names=("mvbind", "cca"), settings=SMALL)
     summary = progress.summaries[0]
     assert (summary.kept, dict(summary.failed), summary.balanced()) == (1, {"BadScores": 1}, True)
-    assert "did training diverge?" in summary.notes[0]
+    assert "mvbind default, seed 0: BadScores: 30 of 30 video embeddings are not finite" in summary.notes[0]
+    (log,) = toy.path.glob("fits/*/error.txt")
+    assert str(log) in summary.notes[0]
+    assert "Traceback" in log.read_text()
     assert {r.baseline for r in toy.read(Score, "scores")} == {"cca"}
 
 
@@ -275,7 +299,7 @@ def test_a_failed_check_marks_the_row_and_does_not_hide_it(toy: RunFolder, local
         def encode_video(self, video: Inputs) -> torch.Tensor:
             return super().encode_video(Inputs(video.vectors_BV - video.vectors_BV.mean(dim=0)))
 
-    monkeypatch.setattr(mvbind, "fit", lambda train, val, s, seed: InTrainMode(*mvbind.build(36, 10, s, seed).children()).eval())
+    instead(monkeypatch, "mvbind", InTrainMode)
     go(toy, local, names=("mvbind",))
     rows = toy.read(Score, "scores")
     assert rows
@@ -336,9 +360,9 @@ def test_real_ray_with_declared_gpus_gives_the_same_ranks(
         assert table is not None
         tables.append(table.sort_by([("key", "ascending"), ("direction", "ascending"), ("query_id", "ascending")]))
     assert tables[0].equals(tables[1])
-    jobs = runs[1].read_table("jobs")
-    assert jobs is not None
-    assert set(jobs["gpu"].to_pylist()) <= {"0", "1"}
+    made = runs[1].read_table("jobs")
+    assert made is not None
+    assert set(made["gpu"].to_pylist()) <= {"0", "1"}
 
 
 @pytest.mark.slow
@@ -363,11 +387,12 @@ def test_a_job_is_plain_data_and_its_key_is_all_that_its_result_depends_on(
     pack = make_pack(toy)
 
     def keys(pack: Any = pack, names: tuple[str, ...] = ("cca", "mvbind"), folds: int | None = 3, **more: Any) -> set[str]:
-        jobs, unusable = bench._jobs(pack, names, 2, folds, more.pop("shuffled", False), more)
+        wanted = Wanted(names, 2, folds, more.pop("shuffled", False), more)
+        found, unusable = jobs.matrix(pack, wanted)
         assert not unusable
-        assert all(dataclasses.is_dataclass(job.settings) for job in jobs)
-        assert len({job.key for job in jobs}) == len(jobs)
-        return {job.key for job in jobs}
+        assert all(dataclasses.is_dataclass(job.settings) for job in found)
+        assert len({job.key for job in found}) == len(found)
+        return {job.key for job in found}
 
     first = keys()
     assert len(first) == 3 * (1 + 2)
@@ -377,5 +402,9 @@ def test_a_job_is_plain_data_and_its_key_is_all_that_its_result_depends_on(
     assert not first & keys(folds=None)
     assert not first & keys(shuffled=True)
     assert len(first & keys(mvbind={"epochs": 7})) == 3
-    monkeypatch.setattr(bench, "_code", lambda module: "another")
+    assert not first & keys(dataclasses.replace(pack, source={"commit": "f" * 40}))
+    monkeypatch.setattr(jobs, "METRIC_SPEC", "another")
+    assert not first & keys()
+    monkeypatch.undo()
+    monkeypatch.setattr(jobs, "code_of", lambda *_: "another")
     assert not first & keys()

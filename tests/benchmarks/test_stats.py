@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import permutation_test
+from scipy.stats import bootstrap, permutation_test
 
+from benchmarks.pools import recall_at_pool
 from benchmarks.ranking import Ranks
-from benchmarks.stats import holm, paired_permutation, recall_at_pool, song_bootstrap
+from benchmarks.stats import headline_interval, holm, paired_permutation, seed_sd, song_bootstrap
 
 
 def test_clips_of_one_song_are_no_independent_evidence() -> None:
@@ -69,7 +70,7 @@ def test_recall_at_a_pool_size_is_what_sampling_gives() -> None:
     rng = np.random.default_rng(5)
     better, tied = rng.integers(0, 80, 30), rng.integers(0, 10, 30)
     one, n = np.ones(30, np.int64), 100
-    ranks = Ranks(better, tied, one, one, np.full(30, n))
+    ranks = Ranks.of_best(better, tied, one, one, np.full(30, n))
     hits = []
     for _ in range(4000):
         ahead = better + rng.integers(0, tied + 1)
@@ -79,3 +80,47 @@ def test_recall_at_a_pool_size_is_what_sampling_gives() -> None:
     assert recall_at_pool(ranks, pool=1, cutoff=1) == 1.0
     with pytest.raises(ValueError, match="pool of 101"):
         recall_at_pool(ranks, pool=101, cutoff=1)
+
+
+def test_the_interval_agrees_with_scipy_where_every_song_has_one_clip() -> None:
+    rng = np.random.default_rng(6)
+    values = rng.exponential(size=200)
+    for aggregate, statistic in (("mean", np.mean), ("median", np.median)):
+        expected = bootstrap((values,), statistic, n_resamples=5000, method="percentile", rng=7).confidence_interval
+        found = song_bootstrap(values, np.arange(200), aggregate=aggregate, replicates=5000)
+        assert found == pytest.approx(tuple(expected), abs=0.03)
+
+
+def test_the_spread_over_seeds() -> None:
+    assert seed_sd([0.1, 0.3]) == pytest.approx(np.std([0.1, 0.3], ddof=1))
+    assert seed_sd([0.2]) is None
+
+
+def test_the_headline_of_one_seed_is_its_own_interval() -> None:
+    rng = np.random.default_rng(8)
+    values, songs = rng.random(300), np.repeat(np.arange(100), 3)
+    assert headline_interval([values], songs, aggregate="mean") == song_bootstrap(values, songs, aggregate="mean")
+    assert headline_interval([values[:3]], songs[:3], aggregate="mean") is None
+
+
+def test_the_headline_has_both_sources_of_noise() -> None:
+    """Five seeds over 400 songs: the variance is that of the songs and that of the mean of five seeds."""
+    rng = np.random.default_rng(9)
+    songs, shared = np.arange(400), rng.normal(size=400)
+    offsets = np.asarray([-0.3, -0.1, 0.0, 0.1, 0.3])
+    fits = [shared + offset for offset in offsets]
+    both = headline_interval(fits, songs, aggregate="mean", replicates=8000)
+    alone = song_bootstrap(fits[2], songs, aggregate="mean", replicates=8000)
+    assert both is not None
+    assert alone is not None
+    expected = 1.96 * np.sqrt(shared.var() / 400 + offsets.var() / 5)
+    assert (both[1] - both[0]) / 2 == pytest.approx(expected, rel=0.05)
+    assert both[1] - both[0] > 1.3 * (alone[1] - alone[0])
+    assert both[0] < shared.mean() < both[1]
+
+
+def test_all_fits_of_a_replicate_see_the_same_songs() -> None:
+    """Two seeds that are wrong on the same songs: their mean is no surer than each of them."""
+    rng = np.random.default_rng(10)
+    values, songs = rng.normal(size=200), np.arange(200)
+    assert headline_interval([values, values], songs, aggregate="median") == song_bootstrap(values, songs, aggregate="median")

@@ -35,6 +35,29 @@ RATE_HZ = 44_100
 SECRET = b"0123456789abcdef0123456789abcdef"
 
 
+class Clock:
+    """Seconds that pass when a test says so: on the wall, which may jump, and monotonic."""
+
+    def __init__(self) -> None:
+        self.wall_s, self.monotonic_s = 1_800_000_000.0, 50.0
+
+    def wall(self) -> float:
+        return self.wall_s
+
+    def monotonic(self) -> float:
+        return self.monotonic_s
+
+    def wait(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.monotonic_s += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A frontier's clock."""
+    return Clock()
+
+
 def write_clip(path: Path, *, seed: int, seconds: float = 1.0, video: str = "libx264", audio: str = "aac") -> None:
     """A moving gradient of 64 x 112 px at 10 fps with a tone; no two seeds give the same bytes."""
     with av.open(str(path), "w") as container:

@@ -18,23 +18,6 @@ from crawl.jobs import Found, Job, Lease, Query, Report
 WORDS = ["dance", "food"]
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.wall_s, self.monotonic_s = 1_800_000_000.0, 50.0
-
-    def wall(self) -> float:
-        return self.wall_s
-
-    def monotonic(self) -> float:
-        return self.monotonic_s
-
-    def wait(self, seconds: float) -> None:
-        self.wall_s += seconds
-        self.monotonic_s += seconds
-
-
 def found(number: int, *, rank: int | None = None, reason: str = "", value: float | None = None, **more: Any) -> Found:
     return Found(
         id=f"tiktok:{number}", platform="tiktok", post_id=str(number), rank=number if rank is None else rank, likes=20_000,
@@ -55,19 +38,14 @@ def failure(job: Job, reason: str = "gone") -> Report:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def frontier(tmp_path: Path, clock: Clock) -> Iterator[Frontier]:
+def frontier(tmp_path: Path, clock: Any) -> Iterator[Frontier]:
     made = opened(tmp_path, clock)
     made.begin(WORDS, ("end",))
     yield made
     made.close()
 
 
-def opened(folder: Path, clock: Clock) -> Frontier:
+def opened(folder: Path, clock: Any) -> Frontier:
     return Frontier(str(folder / "crawl" / "frontier.sqlite"), clock.wall, clock.monotonic)
 
 
@@ -101,7 +79,7 @@ def test_words_are_searched_once_each_in_the_recipes_order(frontier: Frontier) -
     assert again.word == "food", "a word that ended at a wall is searched again, one that ended well is not"
 
 
-def test_a_word_that_is_to_be_tried_again_waits(frontier: Frontier, clock: Clock) -> None:
+def test_a_word_that_is_to_be_tried_again_waits(frontier: Frontier, clock: Any) -> None:
     frontier.end_query(query(frontier), "stalled", "", 60.0)
     assert query(frontier).word == "food"
     clock.wait(59.0)
@@ -110,7 +88,7 @@ def test_a_word_that_is_to_be_tried_again_waits(frontier: Frontier, clock: Clock
     assert query(frontier) == Query("dance", 2, 1, 0)
 
 
-def test_a_search_that_lost_its_lease_adds_nothing(frontier: Frontier, clock: Clock) -> None:
+def test_a_search_that_lost_its_lease_adds_nothing(frontier: Frontier, clock: Any) -> None:
     late = query(frontier)
     clock.wait(LEASE_S + 1)
     now = query(frontier)
@@ -121,7 +99,7 @@ def test_a_search_that_lost_its_lease_adds_nothing(frontier: Frontier, clock: Cl
     assert frontier.stats().count("ready") == 1
 
 
-def test_a_search_keeps_its_lease_by_adding(frontier: Frontier, clock: Clock) -> None:
+def test_a_search_keeps_its_lease_by_adding(frontier: Frontier, clock: Any) -> None:
     held = query(frontier)
     query(frontier)
     for n in range(4):
@@ -197,7 +175,7 @@ def test_threads_may_share_it(frontier: Frontier) -> None:
     assert frontier.stats().count("done") == 60
 
 
-def test_a_late_answer_of_a_lost_lease_changes_no_row(frontier: Frontier, clock: Clock) -> None:
+def test_a_late_answer_of_a_lost_lease_changes_no_row(frontier: Frontier, clock: Any) -> None:
     frontier.add(query(frontier), [found(1)], 1)
     (late,) = jobs(frontier, owner="stalled")
     clock.wait(LEASE_S + 1)
@@ -212,7 +190,7 @@ def test_a_late_answer_of_a_lost_lease_changes_no_row(frontier: Frontier, clock:
     assert len(frontier.finished(10)) == 1
 
 
-def test_a_late_answer_before_another_has_the_job_is_late_all_the_same(frontier: Frontier, clock: Clock) -> None:
+def test_a_late_answer_before_another_has_the_job_is_late_all_the_same(frontier: Frontier, clock: Any) -> None:
     frontier.add(query(frontier), [found(1), found(2)], 1)
     late, _ = jobs(frontier, 2)
     clock.wait(LEASE_S + 1)
@@ -222,7 +200,7 @@ def test_a_late_answer_before_another_has_the_job_is_late_all_the_same(frontier:
 
 
 @pytest.mark.parametrize("said", [done, failure, lambda job: retry(job, 5.0), lambda job: Report(job=job, outcome="given_back")])
-def test_a_report_that_is_sent_twice_counts_once_and_is_true_twice(frontier: Frontier, clock: Clock, said: Any) -> None:
+def test_a_report_that_is_sent_twice_counts_once_and_is_true_twice(frontier: Frontier, clock: Any, said: Any) -> None:
     frontier.add(query(frontier), [found(1)], 1)
     (held,) = jobs(frontier)
     assert frontier.report([said(held)]) == [True]
@@ -246,7 +224,7 @@ def test_reports_of_many_jobs_are_one_transaction(frontier: Frontier) -> None:
     assert frontier.stats().count("leased") == 2, "nothing of a call that raises"
 
 
-def test_leases_expire_unless_renewed(frontier: Frontier, clock: Clock) -> None:
+def test_leases_expire_unless_renewed(frontier: Frontier, clock: Any) -> None:
     frontier.add(query(frontier), [found(1), found(2)], 2)
     (held,) = jobs(frontier, owner="a")
     (lost,) = jobs(frontier, owner="b")
@@ -259,7 +237,7 @@ def test_leases_expire_unless_renewed(frontier: Frontier, clock: Clock) -> None:
     assert {job.id for job in jobs(frontier, 5, owner="d")} == {held.id, lost.id}
 
 
-def test_a_post_that_kills_its_workers_is_dropped_in_the_end(frontier: Frontier, clock: Clock) -> None:
+def test_a_post_that_kills_its_workers_is_dropped_in_the_end(frontier: Frontier, clock: Any) -> None:
     frontier.add(query(frontier), [found(1)], 1)
     for _ in range(LEASES_MAX):
         jobs(frontier)
@@ -281,7 +259,7 @@ def test_leases_that_ended_well_do_not_count_as_lost(frontier: Frontier) -> None
     assert jobs(frontier)[0].attempts == LEASES_MAX + 5
 
 
-def test_a_retry_waits_and_counts(frontier: Frontier, clock: Clock) -> None:
+def test_a_retry_waits_and_counts(frontier: Frontier, clock: Any) -> None:
     frontier.add(query(frontier), [found(1)], 1)
     frontier.report([retry(jobs(frontier)[0], 60.0)])
     assert frontier.stats().count("ready") == 1, "a job that waits is told as ready"
@@ -294,7 +272,7 @@ def test_a_retry_waits_and_counts(frontier: Frontier, clock: Clock) -> None:
     assert jobs(frontier)[0].attempts == 0, "the next command gives a post all of its tries"
 
 
-def test_a_post_that_waits_gets_its_tries_back_and_still_waits(frontier: Frontier, clock: Clock) -> None:
+def test_a_post_that_waits_gets_its_tries_back_and_still_waits(frontier: Frontier, clock: Any) -> None:
     frontier.add(query(frontier), [found(1)], 1)
     frontier.report([retry(jobs(frontier)[0], 60.0)])
     frontier.begin(WORDS, ("end",))
@@ -303,7 +281,7 @@ def test_a_post_that_waits_gets_its_tries_back_and_still_waits(frontier: Frontie
     assert jobs(frontier)[0].attempts == 0
 
 
-def test_many_jobs_that_are_due_at_once_come_back_in_parts(frontier: Frontier, clock: Clock) -> None:
+def test_many_jobs_that_are_due_at_once_come_back_in_parts(frontier: Frontier, clock: Any) -> None:
     number = DUE_AT_ONCE + 50
     frontier.add(query(frontier), [found(n) for n in range(number)], number)
     frontier.report([retry(job, 5.0) for job in jobs(frontier, number)])
@@ -312,7 +290,7 @@ def test_many_jobs_that_are_due_at_once_come_back_in_parts(frontier: Frontier, c
     assert len(jobs(frontier, number)) == 50
 
 
-def test_it_is_over_when_all_searches_and_all_jobs_are(frontier: Frontier, clock: Clock) -> None:
+def test_it_is_over_when_all_searches_and_all_jobs_are(frontier: Frontier, clock: Any) -> None:
     dance, food = query(frontier), query(frontier)
     assert not frontier.lease("a", 1).over
     frontier.add(dance, [found(1), found(2)], 1)
@@ -331,7 +309,7 @@ def test_it_is_over_when_all_searches_and_all_jobs_are(frontier: Frontier, clock
     assert frontier.lease("b", 1).over
 
 
-def test_posts_of_a_platform_that_is_given_up_are_left_and_the_others_go_on(frontier: Frontier, clock: Clock) -> None:
+def test_posts_of_a_platform_that_is_given_up_are_left_and_the_others_go_on(frontier: Frontier, clock: Any) -> None:
     walled = [replace(found(n, rank=n), platform="walled") for n in range(3)]
     one = query(frontier)
     frontier.add(one, [*walled, replace(found(8, rank=8), platform="well"), replace(found(9, rank=9), platform="able")], 5)
@@ -353,7 +331,7 @@ def test_posts_of_a_platform_that_is_given_up_are_left_and_the_others_go_on(fron
     assert len(jobs(frontier, 9)) == 3
 
 
-def test_a_post_that_is_left_comes_with_the_next_crawl_and_has_lost_no_try(frontier: Frontier, clock: Clock) -> None:
+def test_a_post_that_is_left_comes_with_the_next_crawl_and_has_lost_no_try(frontier: Frontier, clock: Any) -> None:
     one = query(frontier)
     frontier.add(one, [found(1)], 1)
     frontier.end_query(one, "end", "", None)
@@ -387,7 +365,7 @@ def test_however_many_posts_are_left_a_lease_does_not_look_at_them(frontier: Fro
     assert steps[1] < 1.5 * steps[0], steps
 
 
-def test_after_stop_there_is_no_work_whoever_opens_the_file(frontier: Frontier, tmp_path: Path, clock: Clock) -> None:
+def test_after_stop_there_is_no_work_whoever_opens_the_file(frontier: Frontier, tmp_path: Path, clock: Any) -> None:
     held = query(frontier)
     frontier.add(held, [found(1), found(2)], 1)
     (job,) = jobs(frontier)
@@ -404,7 +382,7 @@ def test_after_stop_there_is_no_work_whoever_opens_the_file(frontier: Frontier, 
     f.close()
 
 
-def test_no_more_than_limit_posts_become_done(frontier: Frontier, tmp_path: Path, clock: Clock) -> None:
+def test_no_more_than_limit_posts_become_done(frontier: Frontier, tmp_path: Path, clock: Any) -> None:
     frontier.begin(WORDS, ("end",), 5)
     held = query(frontier)
     frontier.add(held, [found(n) for n in range(20)], 20)
@@ -446,7 +424,7 @@ def test_results_that_are_done_at_once_stop_at_the_limit_and_are_read_again_late
     assert [row["record"] for row in frontier.finished(9)] == [f'{{"n": {n}}}' for n in range(6)]
 
 
-def test_stored_bytes_count_each_file_once_and_stop_all_work(frontier: Frontier, tmp_path: Path, clock: Clock) -> None:
+def test_stored_bytes_count_each_file_once_and_stop_all_work(frontier: Frontier, tmp_path: Path, clock: Any) -> None:
     frontier.begin(WORDS, ("end",), None, 1000)
     held = query(frontier)
     frontier.add(held, [found(n) for n in range(9)], 9)
@@ -466,7 +444,7 @@ def test_stored_bytes_count_each_file_once_and_stop_all_work(frontier: Frontier,
     again.close()
 
 
-def test_failures_of_one_reason_get_new_tries(frontier: Frontier, clock: Clock) -> None:
+def test_failures_of_one_reason_get_new_tries(frontier: Frontier, clock: Any) -> None:
     reasons = ("gone", "timeout", "timeout", "blocked")
     frontier.add(query(frontier), [found(9, reason="timeout"), *(found(n) for n in range(4))], 5)
     frontier.report([retry(job, 0.0) for job in jobs(frontier, 4)])
@@ -534,7 +512,7 @@ def test_selector_hits_are_summed_for_the_version_in_use_and_anew_with_each_craw
     assert frontier.stats().hits == {}, "and last week's hits do not hide it today"
 
 
-def test_what_others_keep_is_kept(frontier: Frontier, tmp_path: Path, clock: Clock) -> None:
+def test_what_others_keep_is_kept(frontier: Frontier, tmp_path: Path, clock: Any) -> None:
     assert frontier.claim("first") == "first"
     assert frontier.claim("second") == "first"
     assert frontier.robots("www.tiktok.com") is None

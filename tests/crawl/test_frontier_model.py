@@ -21,13 +21,6 @@ OWNERS = ("a", "b", "c")
 STEPS = 120
 
 
-class Clock:
-    now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @dataclass
 class Fate:
     """What the model knows of one job. until: end of its lease, or of its wait."""
@@ -105,14 +98,14 @@ class Model:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_histories_go_as_the_model_says(tmp_path: Path, seed: int) -> None:
-    draw, clock, path = random.Random(seed), Clock(), str(tmp_path / "frontier.sqlite")
+def test_random_histories_go_as_the_model_says(tmp_path: Path, clock: Any, seed: int) -> None:
+    draw, path = random.Random(seed), str(tmp_path / "frontier.sqlite")
     limit = draw.choice((None, 10, 25))
-    model, frontier = Model(limit), Frontier(path, clock, clock)
+    model, frontier = Model(limit), Frontier(path, clock.wall, clock.monotonic)
     frontier.begin(["word"], ("end",), limit)
     handed: list[Job] = []
     for step in range(STEPS):
-        clock.now_s += draw.choice((0.0, 0.1, 2.0, 4.0, LEASE_S / 2, LEASE_S * 1.5))
+        clock.wait(draw.choice((0.0, 0.1, 2.0, 4.0, LEASE_S / 2, LEASE_S * 1.5)))
         now = frontier._file.now()
         action = draw.choice(("add", "lease", "lease", "report", "report", "report", "renew", "kill", "begin"))
         if action == "add" and model.count("done") != limit:
@@ -140,7 +133,7 @@ def test_random_histories_go_as_the_model_says(tmp_path: Path, seed: int) -> Non
             with frontier._file.reading() as db:
                 (stored,) = db.execute("SELECT clock FROM meta").fetchone()
             frontier.close()
-            frontier = Frontier(path, clock, clock)
+            frontier = Frontier(path, clock.wall, clock.monotonic)
             model.open(frontier._file.now())
             with frontier._file.reading() as db:
                 orphans = {i for (i,) in db.execute("SELECT id FROM job WHERE owner=''")}
@@ -199,10 +192,10 @@ def check(frontier: Frontier, model: Model) -> None:
 LARGE = r"\bSCAN (TABLE )?(job|video|sighting|blob|attempt)\b"
 
 
-def test_no_method_reads_a_large_table_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_method_reads_a_large_table_from_end_to_end(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every statement that the frontier ran, also to open the file, as SQLite plans it."""
-    clock, heard, connect = Clock(), set[str](), sqlite3.connect
-    Frontier(str(tmp_path / "frontier.sqlite"), clock, clock).close()
+    heard, connect = set[str](), sqlite3.connect
+    Frontier(str(tmp_path / "frontier.sqlite"), clock.wall, clock.monotonic).close()
 
     def listened(*args: Any, **options: Any) -> sqlite3.Connection:
         db = connect(*args, **options)
@@ -210,7 +203,7 @@ def test_no_method_reads_a_large_table_from_end_to_end(tmp_path: Path, monkeypat
         return db
 
     monkeypatch.setattr(sqlite3, "connect", listened)
-    frontier = Frontier(str(tmp_path / "frontier.sqlite"), clock, clock)
+    frontier = Frontier(str(tmp_path / "frontier.sqlite"), clock.wall, clock.monotonic)
     use_all(frontier, clock)
     frontier._file.db.set_trace_callback(None)
     asked = [sql for sql in heard if re.match(r"(SELECT|INSERT|UPDATE|DELETE)\b", sql)]
@@ -225,7 +218,7 @@ def test_no_method_reads_a_large_table_from_end_to_end(tmp_path: Path, monkeypat
     frontier.close()
 
 
-def use_all(frontier: Frontier, clock: Clock) -> None:
+def use_all(frontier: Frontier, clock: Any) -> None:
     """Each public method, with something to do for each of its statements."""
     frontier.begin(["word", "other"], ("end",), 50, 10**9)
     query, _ = frontier.next_query()
@@ -241,7 +234,7 @@ def use_all(frontier: Frontier, clock: Clock) -> None:
     frontier.report(said[:8])
     frontier.report(said[:1])
     frontier.renew("a")
-    clock.now_s += 4000.0
+    clock.wait(4000.0)
     frontier.lease("b", 1)
     frontier.exported([row["id"] for row in frontier.finished(9)])
     frontier.retry_dropped("")

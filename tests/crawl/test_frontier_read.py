@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,27 +25,15 @@ def found(number: int, reason: str = "") -> Found:
     )  # fmt: skip
 
 
-class Clock:
-    now_s = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "a crawl? #1%20" / "frontier.sqlite"
 
 
 @pytest.fixture
-def frontier(path: Path, clock: Clock) -> Iterator[Frontier]:
+def frontier(path: Path, clock: Any) -> Iterator[Frontier]:
     """A crawl in the middle: of 12 posts 4 are done, 1 waits, 2 are leased, 2 failed, 2 were refused, 1 is ready."""
-    made = Frontier(str(path), clock, clock)
+    made = Frontier(str(path), clock.wall, clock.monotonic)
     made.begin(["dance", "food"], ("end",), 50, 10**9)
     dance, _ = made.next_query()
     food, _ = made.next_query()
@@ -55,7 +44,7 @@ def frontier(path: Path, clock: Clock) -> Iterator[Frontier]:
     made.end_query(dance, "end", "", None)
     slow, _, lost = made.lease("a", 3).jobs
     made.report([Report(job=slow, outcome="retry", reason="timeout"), Report(job=lost, outcome="given_back")])
-    clock.now_s += 5000.0
+    clock.wait(5000.0)
     jobs = made.lease("a", 7).jobs
     by_id = {job.id: job for job in jobs}
     assert by_id.keys() == {"t:0", "t:1", "t:2", "t:5", "t:6", "t:7", "t:8"}
@@ -65,7 +54,7 @@ def frontier(path: Path, clock: Clock) -> Iterator[Frontier]:
         Report(job=by_id["t:2"], outcome="failure", reason="gone", detail="told so"),
         Report(job=by_id["t:8"], outcome="retry", reason="timeout", after_s=60.0),
     ])  # fmt: skip
-    clock.now_s += 2.0
+    clock.wait(2.0)
     made.report([Report(job=by_id["t:0"], outcome="done", record={}, sha256="1", num_bytes=10)])
     made.lease("b", 2)
     made.note_hits("7", {"card": 3, "end": 0})
@@ -74,7 +63,7 @@ def frontier(path: Path, clock: Clock) -> Iterator[Frontier]:
     made.close()
 
 
-def test_the_status_is_complete(frontier: Frontier, path: Path, clock: Clock) -> None:
+def test_the_status_is_complete(frontier: Frontier, path: Path, clock: Any) -> None:
     told = status(path)
     assert (told.ready, told.waiting, told.leased, told.done) == (2, 1, 2, 4)
     assert told.dropped == (
@@ -87,10 +76,10 @@ def test_the_status_is_complete(frontier: Frontier, path: Path, clock: Clock) ->
     )
     assert (told.tries, dict(told.retries), told.lost) == (9, {"timeout": 2}, 1)
     assert (told.files, told.num_bytes) == (2, 20)
-    assert (told.done_last_hour, told.last_at) == (4, clock.now_s)
+    assert (told.done_last_hour, told.last_at) == (4, clock.wall_s)
     assert (told.stopped, told.limit, told.disk_bytes) == ("", 50, 10**9)
     assert (told.hits_version, dict(told.hits), dict(told.hosts)) == ("7", {"card": 3, "end": 0}, {"t.example": "{}"})
-    clock.now_s += 3601.0
+    clock.wait(3601.0)
     frontier.report([Report(job=job, outcome="done", record={}) for job in frontier.lease("b", 1).jobs])
     assert status(path).done_last_hour == 1
     frontier.stop()

@@ -230,7 +230,7 @@ def test_a_list_is_crawled_and_every_row_is_accounted_for(site: Site, site_catal
     assert fetch.balanced()
     assert fetch.left == 0
     posts, drops = run.read(Post, "posts"), run.read(Drop, "drops")
-    assert sorted([f"{p.platform}:{p.post_id}" for p in posts] + [d.id for d in drops]) == sorted(
+    assert sorted([p.key for p in posts] + [d.id for d in drops]) == sorted(
         [*(f"tiktok:{r.post_id}" for r in rows), f"ids:{len(rows) + 1}", "tiktok:7999999999999999999"]
     )
     junk = next(d for d in drops if d.id.startswith("ids:"))
@@ -300,7 +300,7 @@ def test_the_recipes_that_are_lists_fetch_from_two_platforms_in_one_crawl(
     run = RunFolder.create(tmp_path / "run")
     found, fetch = go(plan, run, site)
     assert (found.seen, fetch.kept, fetch.failed.total()) == (6, 6, 0)
-    posts = {f"{p.platform}:{p.post_id}": p for p in run.read(Post, "posts")}
+    posts = {p.key: p for p in run.read(Post, "posts")}
     assert set(posts) == {*(f"youtube:{video_id(r.post_id)}" for r in rows[:4]), *(f"tiktok:{r.post_id}" for r in rows[4:])}
     assert all(run.media_path(p.sha256 or "").is_file() for p in posts.values())
 

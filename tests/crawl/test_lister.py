@@ -20,6 +20,7 @@ import pytest
 from crawl import frontier, lister, place
 from crawl.access import Access
 from crawl.frontier import Frontier
+from crawl.host import SEARCH
 from crawl.jobs import GOOD, Ended
 from crawl.lister import Lister
 from crawl.means import Means, Refused
@@ -178,7 +179,8 @@ def test_walls_and_throttles_reach_the_pacer(tmp_path: Path, fleet: Fleet, monke
     def pages(means: Means, word: str, cursor: str) -> Iterator[Page]:
         for failure in trouble:
             raise DownloadFailed(failure)
-        yield page(1, wall="captcha")
+        yield page(1)
+        yield page(2, wall="captcha")
 
     made = Crawl(tmp_path, fleet, pages)
     told: list[tuple[Any, ...]] = []
@@ -190,13 +192,14 @@ def test_walls_and_throttles_reach_the_pacer(tmp_path: Path, fleet: Fleet, monke
 
     monkeypatch.setattr(made.lister, "_pacer", SimpleNamespace(ask=ask))
     made.lister.work()
-    assert told[:3] == [
+    assert told[:4] == [
         ("throttled", HOST, 0.3),
-        ("walled", HOST, "throttled", True, False),
-        ("walled", HOST, "captcha", True, True),
+        ("walled", HOST, "throttled", True, False, SEARCH),
+        ("passed", HOST, SEARCH),
+        ("walled", HOST, "captcha", True, True, SEARCH),
     ]
     query = made.ended()
-    assert (query.state, query.outcome, query.detail) == ("ready", "captcha", "after 1 posts"), "it is tried once more, later"
+    assert (query.state, query.outcome, query.detail) == ("ready", "captcha", "after 2 posts"), "it is tried once more, later"
 
 
 def test_a_page_that_waits_longer_than_a_lease_keeps_the_word(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from crawl.frontier import Frontier
-from crawl.host import OPENINGS, QUIET_INTERVALS, SHARE_MIN
+from crawl.host import OPENINGS, POSTS, QUIET_INTERVALS, ROBOTS, SEARCH, SHARE_MIN
 from crawl.pacer import CLAIM_S, JITTER, LATE_S, LOST_S, NAP_S, PAUSE_INTERVALS, PROBE_S, WALLS, Pacer, Turn, take_turn
 from crawl.retry_after import LONGEST_S, retry_after_s
 from svmbench.errors import Blocked
@@ -270,6 +270,41 @@ def test_walls_in_a_row_open_the_breaker_and_an_answer_closes_it(clock: Clock) -
     pacer.passed(HOST)
     assert pacer.state()[HOST] == ""
     assert pacer.reserve(HOST, "other").go
+
+
+def test_a_search_that_is_answered_says_nothing_of_posts_that_are_not(clock: Clock) -> None:
+    shelf = Shelf()
+    pacer = make(clock, shelf=shelf)
+    for _ in range(WALLS - 1):
+        pacer.walled(HOST, "blocked", True)
+        pacer.passed(HOST, SEARCH)
+        pacer.walled(HOST, "soft_block", False, of=SEARCH)
+    assert json.loads(shelf.hosts[HOST])["walls"] == WALLS - 1, "the streak of the posts goes on"
+    pacer = make(clock, shelf=shelf)
+    pacer.passed(HOST, SEARCH)
+    pacer.walled(HOST, "challenge", True, of=SEARCH)
+    assert "paused for 60 s" in pacer.state()[HOST], "a new pacer knows whose streak it was"
+    send(pacer, clock)
+    assert not pacer.reserve(HOST, "other").go
+    for origin in (SEARCH, ROBOTS):
+        answered = clock.now
+        pacer.passed(HOST, origin)
+        assert pacer.state()[HOST] == "trying again because of challenge"
+        assert send(pacer, clock) - answered < PROBE_S
+        assert not pacer.reserve(HOST, "other").go, "the probe was answered, and the next request is a probe too"
+    pacer.passed(HOST)
+    assert pacer.state()[HOST] == ""
+
+
+@pytest.mark.parametrize(("opener", "closers"), [(SEARCH, {SEARCH, POSTS}), (ROBOTS, {ROBOTS, POSTS}), (POSTS, {POSTS})])
+def test_the_breaker_is_closed_by_a_post_or_by_what_opened_it(clock: Clock, opener: str, closers: set[str]) -> None:
+    for closer in (POSTS, SEARCH, ROBOTS):
+        shelf = Shelf()
+        make(clock, shelf=shelf).walled(HOST, "captcha", True, True, opener)
+        pacer = make(clock, shelf=shelf)
+        send(pacer, clock)
+        pacer.passed(HOST, closer)
+        assert (pacer.state()[HOST] == "") == (closer in closers)
 
 
 def test_a_probe_without_an_answer_is_followed_by_another(clock: Clock) -> None:

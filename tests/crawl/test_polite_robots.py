@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -92,6 +93,15 @@ def test_a_host_whose_robots_txt_cannot_be_had_is_not_asked_and_in_the_end_given
     assert all(gap >= 0.9 * 10 / PER_S * 2**n for n, gap in enumerate(gaps))
 
 
+def test_a_robots_txt_that_is_there_does_not_close_what_posts_opened(
+    site: Site, frontier: Actor, pacer: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawl.pacer.PAUSE_INTERVALS", 1)
+    pacer.ask("walled", HOST, "captcha", True, True)
+    assert Robots(frontier, pacer, site.access, obey=True).allows(POST)
+    assert pacer.ask("state")[HOST] == "trying again because of captcha"
+
+
 def test_an_unreachable_host_is_given_up_too(frontier: Actor, pacer: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawl.pacer.PAUSE_INTERVALS", 2)
     closed = Access(proxy_url="http://127.0.0.1:9")
@@ -110,7 +120,8 @@ def test_retry_after_on_robots_txt_is_obeyed_and_then_it_counts(
     (first_s, _, _, refused), (second_s, _, _, answered) = site.log
     assert (refused, answered) == (429, 200)
     assert second_s - first_s >= 2.0 - 0.05
-    assert pacer.ask("state")[HOST].endswith("requests/s since it asked for less"), "the breaker has closed; it stays slow"
+    state = pacer.ask("state")[HOST]
+    assert re.fullmatch(r"[\d.]+ requests/s since it asked for less", state), "the breaker has closed; it stays slow"
 
 
 def test_an_older_one_serves_while_a_new_one_cannot_be_had(site: Site, frontier: Actor, pacer: Actor) -> None:

@@ -8,12 +8,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from crawl import browser as browser_module
 from crawl import results
+from crawl.host import SEARCH
 from crawl.pacer import Pacer, Turn
 from crawl.platforms import tiktok
 from crawl.replica import catalogue
@@ -126,6 +128,28 @@ def test_a_page_without_any_expected_part_is_reported_selector_by_selector(
         "selector listing_paths: 0 hits, tried /api/other/",
     ]
     assert rotten(renamed, got.stats.hits) == got.detail["travel"].split("; ")
+
+
+def test_what_a_search_meets_is_told_as_of_a_search(
+    site: Site, searching: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The breaker must not take it for an answer to a post."""
+    site.raise_wall("travel", after=12)
+    told: list[tuple[Any, ...]] = []
+    with searching().start(["travel"]) as (worker, _, pacer):
+
+        def ask(*call: Any) -> Any:
+            told.append(call)
+            if call[0] == "walled":
+                worker.close()  # it would try again after the pause of the breaker
+            return pacer.ask(*call)
+
+        monkeypatch.setattr(worker, "_pacer", SimpleNamespace(ask=ask, call=pacer.call))
+        worker.work()
+    assert [call for call in told if call[0] in ("passed", "walled")] == [
+        ("passed", "www.tiktok.com", SEARCH),
+        ("walled", "www.tiktok.com", "captcha", True, True, SEARCH),
+    ]
 
 
 def test_one_dead_selector_is_replaced_by_the_next_and_reported(

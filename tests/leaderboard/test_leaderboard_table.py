@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from leaderboard.export import flat_rows
 from leaderboard.table import Table, tables
 from svmbench.errors import BadScores
 from svmbench.records import M2V, Score
@@ -125,3 +126,19 @@ def test_a_row_with_a_failed_check_is_never_best(score: Make) -> None:
         score(baseline="b", value=0.2, ci95=(0.1, 0.3)),
     ]
     assert marks(tables(rows)[0]) == {"leaky": "", "a": "best", "b": ""}
+
+
+def test_the_page_has_room_for_the_main_metrics_and_the_files_for_all(score: Make) -> None:
+    names = ("recall@10", "true_recall@10", "normalised_median_rank", "ndcg@25")
+    (table,) = tables([score(metric=name) for name in names])
+    assert table.columns == ["recall@10", "normalised_median_rank"]
+    (flat,) = flat_rows([table])
+    assert set(names) <= set(flat)
+    (other,) = tables([score(metric="ndcg@25")])
+    assert other.columns == ["ndcg@25"]
+
+
+def test_the_lower_normalised_median_rank_is_the_better_one(score: Make) -> None:
+    rows = [score(baseline=b, metric="normalised_median_rank", value=v, ci95=(v, v)) for b, v in (("a", 0.1), ("b", 0.4))]
+    (table,) = tables(rows)
+    assert marks(table, "normalised_median_rank") == {"a": "best", "b": ""}

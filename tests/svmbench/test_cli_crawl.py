@@ -30,9 +30,11 @@ from crawl.platforms import Details
 from crawl.posts import post_of
 from svmbench import jobs_crawl
 from svmbench.cli import app
-from svmbench.errors import BadInput
+from svmbench.errors import BadInput, Blocked, StorageError, SvmbenchError
+from svmbench.fleet import Fleet
+from svmbench.progress import Progress
 from svmbench.provenance import settle
-from svmbench.recipe import load
+from svmbench.recipe import Recipe, load
 from svmbench.records import Drop, Post
 from svmbench.store import RunFolder
 
@@ -318,7 +320,7 @@ def test_status_adds_up_where_words_find_the_same_posts(hand_made: RunFolder) ->
 
 def test_failures_keep_links_and_commands_whole_on_a_narrow_terminal(hand_made: RunFolder) -> None:
     told = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["crawl", "failures", "made", "--reason", "timeout"]).stdout.splitlines()
-    assert any("svmbench crawl retry " in line and line.endswith("runs/made --reason timeout") for line in told), told
+    assert any(line.endswith(f"svmbench crawl retry {hand_made.path} --reason timeout") for line in told), told
     assert any("https://" in line and line.endswith("it said timeout") for line in told), told
 
 
@@ -404,7 +406,7 @@ def test_ctrl_c_in_a_terminal_ends_in_order_and_twice_at_once(tmp_path: Path, sh
     family = psutil.Process(first.process.pid).children(recursive=True)
     first.ctrl_c()
     assert first.ended() == 0, first.output[-3000:]
-    assert "finishing" in first.output
+    assert "ctrl-C: finishing what is in hand; ctrl-C leaves at once" in first.output
     assert "stopped by ctrl-C with" in first.output
     assert "posts left; the same command goes on" in first.output
     assert "Traceback" not in first.output
@@ -417,7 +419,7 @@ def test_ctrl_c_in_a_terminal_ends_in_order_and_twice_at_once(tmp_path: Path, sh
     wait_for_posts(run.path, kept + 2)
     family = psutil.Process(second.process.pid).children(recursive=True)
     second.ctrl_c()
-    second.read("finishing")  # two that come within one look of the driver are one
+    time.sleep(0.1)
     second.ctrl_c()
     assert second.ended() == 1, second.output[-3000:]
     assert "stopped at once" in second.output
@@ -474,7 +476,35 @@ def test_the_whole_life_of_a_crawl(tmp_path: Path, shelf: Path) -> None:
 def test_a_full_quota_is_one_line_that_names_the_key(tmp_path: Path, shelf: Path, hand_made: RunFolder) -> None:
     quota = {"disk_gb": 0.7, "pages_per_s": 40, "media_parallel": 4, "attempts": 2}
     path = write_recipe(tmp_path / "made.yaml", shelf, search={"words": ["one"]}, pace=quota)
-    line = refused("crawl", path, "--local", "--json")
-    assert "pace.disk_gb: the media take 1 of the 0.7 GB that the recipe allows; 1 posts are left" in line
+    result = svmbench("crawl", path, "--local")
+    assert result.exit_code == 1
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: pace.disk_gb: the media take 1 of the 0.7 GB that the recipe allows; 1 posts are left")
     assert "Raise pace.disk_gb in the recipe and run the same command again" in line
+    assert (
+        0 < result.output.index("Every item accounted for") < result.output.index("fetch: 6 failed") < result.output.index(line)
+    )
+    result = svmbench("crawl", path, "--local", "--json")
+    assert result.stderr.strip() == line
+    stages = json.loads(result.stdout)["stages"]
+    assert [(s["stage"], s["kept"], s["left"], s["balanced"]) for s in stages] == [("search", 9, 0, True), ("fetch", 2, 1, True)]
     assert json.loads(done("crawl", "status", "--json"))["state"].startswith("ended at pace.disk_gb")
+
+
+@pytest.mark.parametrize("error", [Blocked, StorageError, BadInput])
+def test_what_a_wall_or_a_full_disk_ends_is_accounted_for_before_the_red_line(
+    tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch, error: type[SvmbenchError]
+) -> None:
+    def ended(recipe: Recipe, run: RunFolder, fleet: Fleet, progress: Progress, **_: Any) -> None:
+        if seen:
+            with progress.stage("search", unit="posts") as stage:
+                stage.summary.seen = seen
+                stage.add(kept=seen)
+        raise error("that was it")
+
+    monkeypatch.setattr("svmbench.jobs_crawl.crawl_job", ended)
+    path = write_recipe(tmp_path / "small.yaml", shelf)
+    for seen in (0, 7):
+        result = svmbench("crawl", path, "--local")
+        assert (result.exit_code, "error: that was it" in result.stderr) == (1, True)
+        assert ("7 posts" in result.stdout) == bool(seen and error is not BadInput)
