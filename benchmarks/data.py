@@ -32,11 +32,13 @@ __all__ = [
     "open_pack",
     "pairs",
     "split_parts",
+    "standard",
     "tasks",
 ]
 MODALITIES = ("video", "music")
 VAL_SHARE = 0.1  # of the songs outside a test fold; ours
 BLOCK_ROWS = 4096  # ours: rows that are converted at once
+Scaling = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def split_parts(pack: Pack) -> dict[str, Index]:
@@ -115,7 +117,7 @@ def pairs(
     made: dict[str, dict[str, Inputs]] = {part: {} for part in parts}
     for modality in MODALITIES:
         names = pack.features_of(modality, needs)
-        vectors = _vectors([pack.vectors(name) for name in names], parts, device)
+        vectors = _vectors(pack, names, parts, device)
         sequences = {name: _steps(pack, name, parts["train"], device) for name in names} if steps else {}
         for part, index in parts.items():
             rows = torch.from_numpy(index).to(device)
@@ -130,9 +132,22 @@ def pairs(
     }
 
 
-def _vectors(features: Sequence[npt.NDArray[np.float32]], parts: Mapping[str, Index], device: str) -> dict[str, torch.Tensor]:
+def standard(pack: Pack, train: Index, needs: tuple[str, ...] = ()) -> dict[str, dict[str, list[float]]]:
+    """By modality the 'mean' and the 'scale' of every column of the vectors, as `pairs` has them: it gives (x - mean) * scale."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for modality in MODALITIES:
+        scaling = [_vector_scaling(pack, name, train) for name in pack.features_of(modality, needs)]
+        found[modality] = {
+            "mean": [float(x) for mean_V, _ in scaling for x in mean_V],
+            "scale": [float(x) for _, scale_V in scaling for x in scale_V],
+        }
+    return found
+
+
+def _vectors(pack: Pack, names: Sequence[str], parts: Mapping[str, Index], device: str) -> dict[str, torch.Tensor]:
     """part -> (B, V) float32, standardised block by block."""
-    scaling = [_scaling(values[rows] for rows in _chunks(parts["train"])) for values in features]
+    features = [pack.vectors(name) for name in names]
+    scaling = [_vector_scaling(pack, name, parts["train"]) for name in names]
     found = {}
     for part, index in parts.items():
         made_BV = np.empty((len(index), sum(values.shape[1] for values in features)), np.float32)
@@ -145,11 +160,22 @@ def _vectors(features: Sequence[npt.NDArray[np.float32]], parts: Mapping[str, In
     return found
 
 
+def _vector_scaling(pack: Pack, name: str, train: Index) -> Scaling:
+    return _scaling_of(str(pack.folder), name, train.astype(np.int64).tobytes())
+
+
+@lru_cache(maxsize=32)
+def _scaling_of(folder: str, name: str, train: bytes) -> Scaling:
+    """Worked out once for the fits of a fold: `pairs` and `standard` both need it."""
+    values = np.load(f"{folder}/{name}.vectors.npy", mmap_mode="r")
+    return _scaling(values[rows] for rows in _chunks(np.frombuffer(train, np.int64)))
+
+
 def _chunks(index: Index) -> Iterator[Index]:
     return (index[low : low + BLOCK_ROWS] for low in range(0, len(index), BLOCK_ROWS))
 
 
-def _scaling(blocks: Iterable[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _scaling(blocks: Iterable[npt.NDArray[Any]]) -> Scaling:
     """Mean, and 1 / standard deviation, of the columns of all blocks together; 0 in its place for a constant column.
 
     The blocks' own means and squared deviations are joined pair by pair (Chan, Golub and LeVeque 1979), in float64.

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from benchmarks import own_model
-from benchmarks.data import MODALITIES
+from benchmarks import checkpoint, data, own_model
 from benchmarks.inputs import Pairs
-from benchmarks.jobs import Job
+from benchmarks.jobs import Job, plain
 from benchmarks.memory import out_of_memory, with_less
 from benchmarks.towers import Model, Report, embed, quiet
 from svmbench.errors import SvmbenchError
@@ -107,10 +107,25 @@ def pair_scores(model: Any, part: Pairs, tell: Callable[[str], None]) -> Callabl
     return score
 
 
+def save(job: Job, model: Any, parts: Mapping[str, Pairs], pack: data.Pack, train: Ints, path: Path) -> str | None:
+    """Writes the model to a checkpoint and returns its sha256; None for a user's model that is no torch module."""
+    saved = model.user if job.own and model is not None else model
+    if job.own and not isinstance(saved, nn.Module):
+        return None
+    needs = job.module().NEEDS
+    header = checkpoint.Header(
+        baseline=job.baseline, variant=job.variant, settings=plain(job.settings), seed=job.seed,
+        num_video=parts["train"].video.vectors_BV.shape[1], num_music=parts["train"].music.vectors_BV.shape[1],
+        features={modality: pack.features_of(modality, needs) for modality in data.MODALITIES},
+        standard=data.standard(pack, train, needs),
+    )  # fmt: skip
+    return checkpoint.save(saved, path, header)
+
+
 def saved_vectors(job: Job, clips: Ints) -> tuple[Floats, Floats]:
     """Rows of an embeddings file for these clips."""
     folder = Path(job.own.vectors) if job.own else Path()
-    video, music = (np.load(folder / f"{modality}.npy", mmap_mode="r")[clips] for modality in MODALITIES)
+    video, music = (np.load(folder / f"{modality}.npy", mmap_mode="r")[clips] for modality in data.MODALITIES)
     return video, music
 
 

@@ -89,7 +89,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             f"{path} cannot be read as an .npz file: it is no zip archive, or its end is missing (format: docs/features.md)"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (
         OSError,

@@ -21,6 +21,7 @@ import torch
 
 import benchmarks
 from benchmarks import data, own_model
+from benchmarks.live import span
 from benchmarks.own_model import Own
 from benchmarks.scoring import METRIC_SPEC
 from svmbench import plugins
@@ -70,8 +71,7 @@ class Job:
     @property
     def title(self) -> str:
         """For people, e.g. 'mvbind default, seed 3, fold 1'."""
-        where = "" if self.fold is None else f", fold {self.fold}"
-        return f"{self.baseline} {self.variant}, seed {self.seed}{where}"
+        return title((self,))
 
     @property
     def code(self) -> str:
@@ -188,6 +188,13 @@ def groups(jobs: list[Job], workers: int) -> list[tuple[Job, ...]]:
         half = len(made[place]) // 2
         made[place : place + 1] = [made[place][:half], made[place][half:]]
     return made
+
+
+def title(group: tuple[Job, ...]) -> str:
+    """For people, e.g. 'mvbind default, seeds 0-4, fold 1'."""
+    first, seeds = group[0], span([job.seed for job in group])
+    where = "" if first.fold is None else f", fold {first.fold}"
+    return f"{first.baseline} {first.variant}, seed{'s' if len(group) > 1 else ''} {seeds}{where}"
 
 
 def code_of(baseline: str, own: Own | None = None) -> str:

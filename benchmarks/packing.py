@@ -28,7 +28,7 @@ from benchmarks.pack import FORMAT, HEADER, Pack, Stored, open_pack
 from svmbench.errors import BadInput, Leak
 from svmbench.groups import groups
 from svmbench.records import Split
-from svmbench.store import RunFolder, sync_folder, write_json
+from svmbench.store import RunFolder, disk_errors, sync_folder, write_json
 
 STAGE = "pack"
 MADE_FROM = "made_from.json"
@@ -45,7 +45,7 @@ def make_pack(run: RunFolder) -> Pack:
     found = _made_from(run, stamp)
     if found:
         return found
-    with run.writing(STAGE):
+    with run.writing(STAGE), disk_errors(run.path):
         draft = run.path / "features" / ".draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Array = Any  # a numpy array or a torch tensor, as the kernel has them
 LANES = 255  # what a byte can count to
-TILE = (2 * LANES, 8 * LANES)  # rows and columns of a tile that numpy counts: 4 MB stay in the cache; ours
+TILE = (4 * LANES, 8 * LANES)  # rows and columns of a tile that numpy counts: 8 MB, which a cache can hold; ours
 MANY = 32  # where more than one entry in so many is in doubt, a tile is done anew in float64; ours: either takes as long
 
 

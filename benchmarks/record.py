@@ -162,6 +162,11 @@ def find(paths: Sequence[Path]) -> list[Path]:
         places = [path, path / "results"]
         here = [p for p in places if (p / RECORD).is_file()]
         here += sorted(p.parent for place in places for p in place.glob(f"*/{RECORD}"))
+        if not here and (path / "tables" / "ranks").is_dir():
+            raise BadInput(
+                f"{path} has ranks and no records: it was scored by another version of svmbench, or stopped before its end; "
+                "run the baselines again"
+            )
         if not here:
             raise BadInput(
                 f"{path} has no results (no {RECORD} in it, below it, or in its results/); make some with run-baselines"

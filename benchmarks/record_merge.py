@@ -5,6 +5,8 @@ Numbers of other data, another split, another gallery or another metric are othe
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from benchmarks import record, record_check
 from benchmarks.record import Entry
 from benchmarks.record_group import grouped, row_of
 from svmbench.errors import BadInput, RevisionMismatch
+from svmbench.store import disk_errors
 
 SAME = ("data.dataset", "data.revision", "data.split", "data.folds", "data.split_sha256", "data.queries_sha256",
         "protocol.gallery_unit", "protocol.pool", "protocol.metric_spec")  # fmt: skip
@@ -32,8 +35,14 @@ def merge(folders: Sequence[Path], out: Path) -> list[Entry]:
             raise BadInput(f"{folder}: {faults[0]}; 'svmbench results check' shows all that is wrong")
         entries.append(entry)
     merged = grouped(one_table(_once(entries)))[0]
-    for entry in merged:
-        record.write(entry, out)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        for entry in merged:
+            record.write(entry, beside)
+        with disk_errors(out):
+            os.replace(beside, out)  # all of them or none
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return merged
 
 

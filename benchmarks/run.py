@@ -7,7 +7,7 @@ and another number of GPUs or workers gives the same ranks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,9 @@ def run_baselines(
         todo = [job for job in found if job.key not in done]
         live.clear(run)
         stage.show(live.LiveTable(run.path))
+        tell = None if progress.console.is_terminal else stage.tell  # a terminal has the live table
         if todo:
-            failures = _do(todo, fleet, (str(run.path), str(pack.folder), device), stage, writer)
+            failures = _do(todo, fleet, (str(run.path), str(pack.folder), device), stage, writer, tell)
         stage.summary.left = stage.summary.seen - (
             stage.summary.kept + stage.summary.dropped.total() + stage.summary.failed.total()
         )
@@ -80,8 +81,15 @@ def run_baselines(
         raise failures[0]
 
 
-def _do(todo: list[Job], fleet: Fleet, args: tuple[str, str, str], stage: Stage, writer: Writer) -> list[SvmbenchError]:
-    """Works off the jobs and commits each fit as it comes. Returns what went wrong."""
+def _do(
+    todo: list[Job],
+    fleet: Fleet,
+    args: tuple[str, str, str],
+    stage: Stage,
+    writer: Writer,
+    tell: Callable[[str], None] | None,
+) -> list[SvmbenchError]:
+    """Works off the jobs and commits each fit as it comes; tell() hears of each group. Returns what went wrong."""
     failures: list[SvmbenchError] = []
     by_key = {job.key: job for job in todo}
     run = Path(args[0])
@@ -93,10 +101,9 @@ def _do(todo: list[Job], fleet: Fleet, args: tuple[str, str, str], stage: Stage,
             else:
                 writer.commit([key], value)
                 stage.add(kept=1)
-        kept = sum(not isinstance(value, Failed) for _, value in made)
-        first, fold = group[0], "" if group[0].fold is None else f", fold {group[0].fold}"
-        seeds = live.span([job.seed for job in group])
-        stage.tell(f"{first.baseline} {first.variant}, seeds {seeds}{fold}: {kept} of {len(group)} fits done")
+        if tell:
+            kept = sum(not isinstance(value, Failed) for _, value in made)
+            tell(f"{jobs.title(group)}: {kept} of {len(group)} fits done")
     return failures
 
 

@@ -20,8 +20,8 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.adamw import adamw
 
+from benchmarks.adamw import AdamW
 from benchmarks.inputs import Pairs
 from benchmarks.metrics import mrr
 from benchmarks.ranking import retrieve
@@ -132,7 +132,7 @@ class _Crew(Generic[M]):
     def __init__(self, members: list[_Member[M]], schedule: Schedule, together: bool) -> None:
         self.members, self.schedule, self.together = members, schedule, together
         self.model: nn.Module = stack([m.model for m in members]) if together else members[0].model
-        self.optimiser = _AdamW(_trained(self.model), schedule.lr, schedule.weight_decay)
+        self.optimiser = AdamW(self.model, schedule.lr, schedule.weight_decay)
 
     def train_epoch(self, data: Pairs, loss: Loss, name: str) -> None:
         """One pass over the clips; the mean loss over its batches is read once, at the end."""
@@ -170,39 +170,7 @@ class _Crew(Generic[M]):
         self.members = [self.members[i] for i in stay]
         if self.members and self.together:
             self.model = stack([m.model for m in self.members])
-            self.optimiser.keep(_trained(self.model), stay)
-
-
-def _trained(model: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-class _AdamW:
-    """Fused AdamW; betas 0.9 and 0.999, eps 1e-8. All members have made the same number of steps.
-
-    torch.optim.AdamW would do, but its first step imports torch's compiler, which costs every worker three CPU-seconds.
-    """
-
-    def __init__(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
-        self.parameters, self.lr, self.weight_decay = parameters, lr, weight_decay
-        self.first, self.second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-        self.steps = [torch.zeros((), device=p.device) for p in parameters]
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """One step from the gradients, which it clears."""
-        gradients = [cast(torch.Tensor, p.grad) for p in self.parameters]
-        adamw(
-            cast(list[torch.Tensor], self.parameters), gradients, self.first, self.second, [], self.steps, fused=True,
-            amsgrad=False, maximize=False, beta1=0.9, beta2=0.999, lr=self.lr, weight_decay=self.weight_decay, eps=1e-8,
-        )  # fmt: skip
-        for p in self.parameters:
-            p.grad = None
-
-    def keep(self, parameters: list[nn.Parameter], rows: list[int]) -> None:
-        """Goes on with the members `rows` alone, whose stacked parameters these are."""
-        self.parameters = parameters
-        self.first, self.second = ([moment[rows] for moment in moments] for moments in (self.first, self.second))
+            self.optimiser.keep(self.model, stay)
 
 
 class _Strict:

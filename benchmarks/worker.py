@@ -18,7 +18,7 @@ import torch
 
 from benchmarks import checks, data
 from benchmarks.checks import Evidence, Finding
-from benchmarks.fitting import Failed, Fit, embed_rows, fit_seeds, handed, pair_scores, refit, saved_vectors, watched
+from benchmarks.fitting import Failed, Fit, embed_rows, fit_seeds, handed, pair_scores, refit, save, saved_vectors, watched
 from benchmarks.inputs import Pairs
 from benchmarks.jobs import Job
 from benchmarks.live import Note, Notes
@@ -72,51 +72,54 @@ class Trainer:
         log(f"{group[0].baseline} {group[0].variant}, seeds {[job.seed for job in group]}, on {self.device}")
         try:
             index = self._index(group[0])
-            parts = self._pairs(group[0], index)
+            self._pairs(group[0], index)
         except Exception as error:
             failed = Failed.of(error)
             yield from ((job, failed) for job in group)
             return
-        for job, fit in zip(group, self._fits(group, parts, notes, log), strict=True):
+        for job, fit in zip(group, self._fits(group, index, notes, log), strict=True):
             if isinstance(fit, Failed):
                 yield job, fit
                 continue
             notes.doing("ranking and checks", [job.seed])
             try:
-                made: Made = self._scored(job, fit, parts, index, log)
+                made: Made = self._scored(job, fit, index, log)
             except Exception as error:
                 made = Failed.of(error)
-            if job.own and isinstance(made, Failed):
-                self.parts = {}  # a user's model may have spoilt them
+            if isinstance(made, Failed):
+                self._forget(job)
             yield job, made
 
-    def _fits(self, jobs: tuple[Job, ...], parts: Mapping[str, Pairs], report: Report, log: Log) -> list[Fit | Failed]:
+    def _forget(self, job: Job) -> None:
+        """Reads the inputs anew after a user's model has failed: it may have written into them."""
+        if job.own:
+            self.parts = {}
+            data.forget()
+
+    def _fits(self, jobs: tuple[Job, ...], index: Mapping[str, data.Index], report: Report, log: Log) -> list[Fit | Failed]:
         """A model a job. What fails together is tried again in halves: too little memory may suffice for fewer, and an error of
         one seed costs the others nothing."""
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         started, began = now(), time.monotonic()
         try:
-            models = fit_seeds(jobs[0], tuple(job.seed for job in jobs), handed(jobs[0], parts), report)
+            models = fit_seeds(jobs[0], tuple(job.seed for job in jobs), handed(jobs[0], self._pairs(jobs[0], index)), report)
         except Exception as error:
             failed = Failed.of(error)
         else:
             train_s = (time.monotonic() - began) / len(jobs)
             return [Fit(model, train_s, started) for model in models]
         release()
-        if jobs[0].own:
-            self.parts = {}
+        self._forget(jobs[0])
         if len(jobs) == 1:
             return [failed]
         log(f"{failed.kind} with {len(jobs)} seeds at once: {failed.line}; again in halves")
         half = len(jobs) // 2
-        return self._fits(jobs[:half], parts, report, log) + self._fits(jobs[half:], parts, report, log)
+        return self._fits(jobs[:half], index, report, log) + self._fits(jobs[half:], index, report, log)
 
-    def _scored(
-        self, job: Job, fit: Fit, parts: Mapping[str, Pairs], index: Mapping[str, data.Index], log: Log
-    ) -> dict[str, pa.Table]:
+    def _scored(self, job: Job, fit: Fit, index: Mapping[str, data.Index], log: Log) -> dict[str, pa.Table]:
         """Embeds, ranks and checks a fitted model."""
-        began = time.monotonic()
+        began, parts = time.monotonic(), self._pairs(job, index)
         train, val = handed(job, parts)
         made = self._ranks(job, fit.model, parts["test"], index["test"], log)
         if fit.model is not None:
@@ -131,7 +134,10 @@ class Trainer:
         for finding in found:
             log(f"check {finding.check}: {checks.WORDS[finding.passed]}, {finding.detail}")
         eval_s = time.monotonic() - began
-        more = {"device": self.device, "eval_s": eval_s, "wall_s": fit.train_s + eval_s, "num_train": len(train)}
+        path = self.folder / "fits" / job.key / "checkpoint.safetensors"
+        sha = save(job, fit.model, parts, self.pack, index["train"], path)
+        kept = {"checkpoint": str(path.relative_to(self.folder)) if sha else None, "checkpoint_sha256": sha}
+        more = kept | {"device": self.device, "eval_s": eval_s, "wall_s": fit.train_s + eval_s, "num_train": len(train)}
         return {
             "ranks": rank_rows(job, evidence.ranks, index["test"], self.pack),
             "jobs": job_row(job, fit, found, self.pack, more),

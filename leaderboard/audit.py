@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from leaderboard.published import Figure, PrintedRow, PrintedTable, load, tables
 from svmbench import shapes
-from svmbench.shapes import Flag
+from svmbench.printed import Flag
 
 
 def audit(printed: Sequence[PrintedTable]) -> list[PrintedTable]:

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-from svmbench import shapes
-from svmbench.shapes import Flag
+from svmbench.printed import Cell, Flag, Row
 
 DERIVED_SPREAD = 0.1  # ours: a song-disjoint tenth of 16,217 clips in 1200 videos moves by about this share (three sigma)
 
@@ -51,8 +50,8 @@ class Figure:
     note: str
 
     @property
-    def cell(self) -> shapes.Cell:
-        return shapes.Cell(self.metric, self.printed)
+    def cell(self) -> Cell:
+        return Cell(self.metric, self.printed)
 
     @property
     def value(self) -> float:
@@ -77,12 +76,12 @@ class PrintedRow:
     flags: tuple[Flag, ...] = ()
 
     @property
-    def row(self) -> shapes.Row:
+    def row(self) -> Row:
         """What the shape tests read of it."""
         first = next(iter(self.figures.values()))
         spread = round(DERIVED_SPREAD * (first.pool_size or 0)) if first.pool_basis == "derived" else 0
         cells = {metric: f.cell for metric, f in self.figures.items()}
-        return shapes.Row(system=self.system, setting=self.setting, cells=cells, pool=first.pool_size, spread=spread)
+        return Row(system=self.system, setting=self.setting, cells=cells, pool=first.pool_size, spread=spread)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

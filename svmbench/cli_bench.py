@@ -45,6 +45,8 @@ def results(
 ) -> None:
     """Check, compare, merge and export results. Nothing is believed that does not follow from the ranks beside it."""
     with guarded(STOPPED):
+        from rich.console import Console
+
         from svmbench import jobs_bench
         from svmbench.progress import Progress
 
@@ -76,7 +78,7 @@ def results(
             if as_json:
                 print(jsonlib.dumps({"results": rows}))
             else:
-                Progress().console.print(jobs_bench.list_table(rows))
+                Console().print(jobs_bench.list_table(rows))
 
 
 def _print_lines(lines: list[str]) -> None:

@@ -73,8 +73,8 @@ def push(
 
 
 def commit_of(repo: str, revision: str | None, *, endpoint: str | None = None, progress: Progress) -> str:
-    """The commit, 40 hex digits, that a tag, a branch or an abbreviation names; without one, that of main. HubError where there
-    is none, or it cannot be read."""
+    """The commit, 40 hex digits, that a tag or a branch names; without one, that of main. HubError where there is none, or it
+    cannot be read."""
     return _release_at(repo, revision, endpoint, progress)
 
 
@@ -286,12 +286,21 @@ def _say_reading(failure: Any, status: int | None, repo: str, revision: str | No
     if any(isinstance(cause, GatedRepoError) for cause in causes):
         return f"{repo} at {api.endpoint} asks for access: request it on its page, sign in with 'hf auth login', then try again"
     if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
-        refs = api.list_repo_refs(repo, repo_type="dataset")
-        known = [ref.name for ref in (*refs.tags, *refs.branches)]
-        return f"{repo} at {api.endpoint} has no revision {revision!r}; it has {', '.join(known) or 'none'}, and its commits"
+        return f"{repo} at {api.endpoint} has no revision {revision!r}; it has {_known_revisions(api, repo)}"
     if status in (401, 403, 404):
         return (
             f"{repo} at {api.endpoint} does not exist, or is private: check the name, or sign in with 'hf auth login' as "
             "somebody who may read it"
         )
     return _say(failure, status, repo, api.endpoint)
+
+
+def _known_revisions(api: HfApi, repo: str) -> str:
+    """For people; a Hub that does not tell is not asked twice."""
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        refs = api.list_repo_refs(repo, repo_type="dataset")
+    except HTTPError:
+        return "others"
+    return ", ".join([*(ref.name for ref in (*refs.tags, *refs.branches)), "and its commits"])

@@ -90,9 +90,12 @@ def _of_tables(tables: Sequence[Any]) -> Audit:
     rows = len({line.row for line in lines})
     flagged = len({line.row for line in lines if line.verdict == FAILED})
     figures = sum(len(row.figures) for table in tables for row in table.rows)
-    return Audit(
-        tuple(lines), (f"{figures} figures in {len(tables)} tables; {flagged} of {rows} rows that tests can speak about fail",)
-    )
+    notes = [f"{figures} figures in {len(tables)} tables; {flagged} of {rows} rows that tests can speak about fail"]
+    for table in tables:
+        least = None if table.pool_size else shapes.least_queries([row.row for row in table.rows])
+        if least:
+            notes.append(f"{_of_paper(table)}: no pool size; its recalls are whole together on no fewer than {least} queries")
+    return Audit(tuple(lines), tuple(notes))
 
 
 def _of_row(table: Any, row: Any) -> Iterator[Line]:
@@ -112,12 +115,13 @@ def _of_row(table: Any, row: Any) -> Iterator[Line]:
 
 
 def _label(table: Any, row: Any) -> str:
-    """'CMMixer Table 1, CMMixer-Solo CutMix, video to music'."""
+    """'CMMixer Table 1, M2M, CMMixer-Solo CutMix, video to music'."""
+    return ", ".join(filter(None, (_of_paper(table), row.row.name, (table.direction or "").replace("_to_", " to "))))
+
+
+def _of_paper(table: Any) -> str:
     numbers = f"Table{'s' if len(table.numbers) > 1 else ''} {', '.join(table.numbers)}" if table.numbers else ""
-    paper = f"{table.paper} {numbers}"
-    data = table.dataset if table.paper and table.dataset else ""
-    direction = (table.direction or "").replace("_to_", " to ")
-    return ", ".join(filter(None, (paper.strip(), data, row.row.name, direction)))
+    return ", ".join(filter(None, (f"{table.paper} {numbers}".strip(), table.dataset)))
 
 
 def pieces_of(audit: Audit) -> Iterator[Text | Table]:

@@ -7,80 +7,14 @@ Nothing here knows where a row comes from: a paper, a user's file or our own sco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+
+from svmbench.printed import Cell, Flag, Row
 
 ALPHA = 0.05  # ours: one-sided level of "not above chance", for each figure by itself
 SIGMAS = 3.0  # ours: how far hits per rank must rise before it is called odd
 MANY_FITS = 20  # ours: a row that is whole on more numbers of queries than this says nothing about its number of queries
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure. metric: 'recall@K' (percent), 'median_rank', 'mean_rank', 'mrr' (0 to 1) or another name, of which nothing is
-    asked. printed: with the decimals that were printed; grim and the roundings need them."""
-
-    metric: str
-    printed: str
-
-    @property
-    def value(self) -> float:
-        return float(self.printed)
-
-    @property
-    def half_unit(self) -> float:
-        """Half of the last printed decimal: the true value lies within value +- half_unit if it was rounded."""
-        return 0.5 * 10.0 ** -len(self.printed.partition(".")[2])
-
-    @property
-    def cutoff(self) -> int | None:
-        """K of a recall, None for another metric."""
-        name, _, cutoff = self.metric.partition("@")
-        return int(cutoff) if name == "recall" else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """Figures of one system, in one setting and direction, on one pool.
-
-    pool: candidates ranked, None where unknown. spread: how far the number of queries may lie from the pool, as the pool was
-    derived and not stated.
-    """
-
-    system: str
-    setting: str
-    cells: Mapping[str, Cell]
-    pool: int | None
-    spread: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"{self.system} {self.setting}".rstrip()
-
-    @property
-    def is_random(self) -> bool:
-        """A row that the table gives as random ranking."""
-        return self.system.lower() in ("random", "chance")
-
-    @property
-    def recalls(self) -> list[tuple[int, Cell]]:
-        """(K, cell), by growing K."""
-        return sorted(((c.cutoff, c) for c in self.cells.values() if c.cutoff is not None), key=lambda pair: pair[0])
-
-    @property
-    def queries(self) -> range:
-        """The numbers of queries that are possible; empty where the pool is unknown."""
-        return range(max(1, self.pool - self.spread), self.pool + self.spread + 1) if self.pool else range(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
-    """One finding: its kind (the name of a test), the metrics concerned, and one sentence with the numbers."""
-
-    kind: str
-    metrics: tuple[str, ...]
-    text: str
 
 
 def possible_queries(row: Row) -> list[int]:
@@ -91,6 +25,15 @@ def possible_queries(row: Row) -> list[int]:
 def _whole(cell: Cell, queries: int) -> bool:
     hits = round(cell.value / 100 * queries)
     return abs(100 * hits / queries - cell.value) <= cell.half_unit + 1e-9
+
+
+def least_queries(rows: Sequence[Row]) -> int | None:
+    """The smallest number of queries on which all rows of a table are whole, where it is not known; None where that says nothing,
+    as any number from there on would do."""
+    cells = [c for row in rows for _, c in row.recalls if not row.is_random]
+    finest = 100 * 10 ** max((len(c.printed.partition(".")[2]) for c in cells), default=0)
+    found = next((n for n in range(1, finest) if all(_whole(c, n) for c in cells)), finest)
+    return found if found > finest / 10 else None
 
 
 def grim(row: Row) -> list[Flag]:

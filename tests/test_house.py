@@ -132,6 +132,7 @@ OPTIONS = {
     "results": ["words", "out", "format_", "as_json"],
     "import-features": ["file", "out", "window", "as_json"],
     "review": ["run", "reviewer", "second", "blind", "port", "export", "import_", "as_json"],
+    "audit": ["target", "as_json"],
     "audit-split": ["target", "split", "only", "columns", "local", "address", "as_json"],
     "doctor": ["as_json"],
 }

@@ -6,7 +6,10 @@ A baseline module has
     VARIANTS          dict[str, Settings]; the first is the main one
     NEEDS             names of the features that it takes; empty: all features of the run
     fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> Model     a closed form; or, for a training,
-    fit_seeds(train, val, settings, seeds: tuple[int, ...], report: Report) -> list[Model]     of several seeds at once
+    fit_seeds(train, val, settings, seeds: tuple[int, ...], report: Report) -> list[Model]     of several seeds at once, by
+                      benchmarks.train.fit_seeds; and then also
+    build(num_video: int, num_music: int, settings, seed: int, device) -> nn.Module     the model untrained, from which a
+                      checkpoint is restored (a closed form is restored from the fields of its dataclass)
 and may have
     STEPS = True      it takes sequences: Inputs.steps is filled
     TAGS = True       it learns from unified labels: Inputs.tags_B is filled

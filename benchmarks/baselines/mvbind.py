@@ -76,8 +76,3 @@ def fit_seeds(train: Pairs, val: Pairs, settings: Settings, seeds: tuple[int, ..
     models = [build(*sizes, s, seed, train.song_B.device) for seed in seeds]
     schedule = training.Schedule(epochs=s.epochs, batch=s.batch, lr=s.lr, weight_decay=s.weight_decay, patience=s.patience)
     return training.fit_seeds(models, loss, (train, val), schedule, seeds=seeds, name="mvbind", report=report)
-
-
-def fit(train: Pairs, val: Pairs, settings: Settings, seed: int) -> TwoTower:
-    """One seed."""
-    return fit_seeds(train, val, settings, (seed,))[0]

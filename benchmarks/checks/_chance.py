@@ -45,10 +45,11 @@ class Against:
 
 
 def against_chance(ranks: Mapping[str, Ranks], song_N: npt.NDArray[np.int64]) -> Against:
-    """Both directions of `ranks` as retrieve() gives them; song_N of the clips that were ranked."""
+    """Both directions of `ranks` as retrieve() gives them; song_N of the clips that were ranked, whose unit may be any."""
     p_values, gains = [], []
-    for direction, songs_Q in ((V2M, song_N), (M2V, np.unique(song_N))):
+    for direction in (V2M, M2V):
         found, blind = ranks[direction], ranks[direction].chance()
+        songs_Q = song_N if len(found) == len(song_N) else np.unique(song_N)
         p_values.append(one_sided(recall.values(found, CUTOFF) - recall.values(blind, CUTOFF), songs_Q))
         p_values.append(one_sided((mean_rank.values(blind) - mean_rank.values(found)) / found.num_candidates, songs_Q))
         gains.append(1 - (mean_rank.score(found) - 1) / max(mean_rank.score(blind) - 1, 1e-9))

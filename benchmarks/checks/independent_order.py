@@ -40,7 +40,7 @@ def _of_items(evidence: Evidence) -> npt.NDArray[np.bool_]:
         found = embedded(encode, inputs, order, batch)
         again.append(np.empty_like(found))
         again[-1][order.numpy()] = found
-    ranks = retrieve(again[0], again[1], evidence.test.song_B.cpu().numpy())
+    ranks = retrieve(again[0], again[1], evidence.test.song_B.cpu().numpy(), unit=evidence.unit)
     return np.concatenate(
         [_moved(first.expected(), ranks[d].expected(), first.num_candidates) for d, first in evidence.ranks.items()]
     )

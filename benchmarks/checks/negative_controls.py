@@ -48,7 +48,7 @@ def check(evidence: Evidence) -> Finding:
         if sides is None:
             unknown.append(name)
             continue
-        found = against_chance(retrieve(*sides, song_N), song_N)
+        found = against_chance(retrieve(*sides, song_N, unit=evidence.unit), song_N)
         p_values[name], said[name] = found.p, str(found)
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     beats = [f"{name}: {said[name]}" for name, p in adjusted.items() if p <= LEVEL]
@@ -102,7 +102,7 @@ def _random_projection(evidence: Evidence, song_N: npt.NDArray[np.int64]) -> flo
             x_NV = inputs.vectors_BV.cpu()
             found = x_NV @ torch.randn(x_NV.shape[1], WIDTH, generator=random)
             sides.append(torch.nn.functional.normalize(found, dim=1).numpy())
-        ranks = retrieve(sides[0], sides[1], song_N)
+        ranks = retrieve(sides[0], sides[1], song_N, unit=evidence.unit)
         gains.append(
             np.mean([1 - (r.expected().mean() - 1) / max(r.chance().expected().mean() - 1, 1e-9) for r in ranks.values()])
         )

@@ -25,32 +25,35 @@ NEEDS = ("refit", "train", "val", "test", "ranks")
 
 LEVEL = 0.01  # of one fit; ours
 NUM_FITS = 3  # ours
-MIN_SHARE = 0.25  # of the true model's gain over chance; ours
+MIN_SHARE = 0.5  # of the true model's gain over chance: below, the start (same seed) may be a lucky guess; ours
 NUM_CLIPS = 500  # of a model that scores pairs; ours
 
 
 def check(evidence: Evidence) -> Finding:
-    """Share of the way from chance to rank 1 that the shuffled model with the least goes."""
+    """Share of the way from chance to rank 1 that a model fitted on shuffled pairs goes; the least, of several."""
     test, true = evidence.test, against_chance(evidence.ranks, evidence.test.song_B.cpu().numpy())
-    least: Against | None = None
-    for number in range(NUM_FITS):
-        train, val = (part.shuffled(1000 * (number + 1) + i) for i, part in enumerate((evidence.train, evidence.val)))
-        found = _ranked(evidence.refit(train, val), test)
-        least = found if least is None or found.gain < least.gain else least
-        if found.p > LEVEL or found.gain < MIN_SHARE * max(true.gain, 0.0):
-            return Finding("shuffled_pairs", True, found.gain, f"fitted on shuffled pairs: {found}")
-    assert least is not None
+    found: list[Against] = []
+    while len(found) < NUM_FITS:
+        first = 1000 * (len(found) + 1)
+        found.append(
+            _ranked(evidence.refit(evidence.train.shuffled(first), evidence.val.shuffled(first + 1)), test, evidence.unit)
+        )
+        if found[-1].p > LEVEL or found[-1].gain < MIN_SHARE * true.gain:
+            return Finding("shuffled_pairs", True, found[-1].gain, f"fitted on shuffled pairs: {found[-1]}")
+    least = min(found, key=lambda against: against.gain)
     detail = (
-        f"fitted on shuffled pairs, {NUM_FITS} times, it is above chance each time: {least}; the score does not come from pairs"
+        f"fitted on shuffled pairs, {NUM_FITS} times, it is above chance each time: {least}; the score is not learnt from pairs"
     )
     return Finding("shuffled_pairs", False, least.gain, detail)
 
 
-def _ranked(model: Model, test: Pairs) -> Against:
+def _ranked(model: Model, test: Pairs, unit: str) -> Against:
     """Of a model that scores pairs, some clips, ranked among each other."""
     if not scores_pairs(model):
-        return against_chance(retrieve(*embed(model, test), test.song_B.cpu().numpy()), test.song_B.cpu().numpy())
+        song_N = test.song_B.cpu().numpy()
+        return against_chance(retrieve(*embed(model, test), song_N, unit=unit), song_N)
     few = torch.arange(min(NUM_CLIPS, len(test)))
     song_N = test.song_B[: len(few)].cpu().numpy()
     sim_NN = scored(model, test, few, few, (len(few), len(few)))
-    return against_chance(retrieve_scores(lambda rows, columns: sim_NN[np.ix_(rows, columns)], len(few), song_N), song_N)
+    ranks = retrieve_scores(lambda rows, columns: sim_NN[np.ix_(rows, columns)], len(few), song_N, unit=unit)
+    return against_chance(ranks, song_N)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from benchmarks.importer import import_features
 from benchmarks.inputs import Inputs, Pairs
 from benchmarks.metrics import recall
 from benchmarks.ranking import retrieve
-from benchmarks.towers import History, embed, quiet
+from benchmarks.towers import History
 from svmbench import plugins
 from svmbench.records import V2M
 from svmbench.store import RunFolder
@@ -149,16 +148,13 @@ def test_what_there_is_nothing_to_look_at_for_is_not_run_and_says_why() -> None:
 # ---- the baselines that ship
 
 
-@pytest.mark.parametrize("name", plugins.names("benchmarks.baselines"))
-def test_a_baseline_passes_on_the_toy_run(name: str, toy: RunFolder) -> None:
-    module = plugins.load("benchmarks.baselines", name)
+@pytest.mark.parametrize("model", cheats.baselines(), ids=lambda m: m.__name__)
+def test_a_baseline_passes_on_the_toy_run(model: Any, toy: RunFolder) -> None:
     pack = data.make_pack(toy)
     index = data.split_parts(pack)
-    small = {"epochs": 6, "music_hidden_1": 64, "music_hidden_2": 64, "video_hidden": 64, "hidden": 64, "dim": 16}
-    settings = next(iter(module.VARIANTS.values()))
-    settings = replace(settings, **{k: v for k, v in small.items() if hasattr(settings, k)})
-    failed = [f for f in checks.run(_evidence(module, settings, pack, index)) if f.passed is False]
-    assert {f.check for f in failed} == set(getattr(module, "BY_DESIGN", ())), failed
+    given = cheats.World(data.pairs(pack, index, model.module.NEEDS), data.facts(pack, index))
+    failed = [f for f in checks.run(cheats.evidence_of(model, given)) if f.passed is False]
+    assert {f.check for f in failed} == set(getattr(model.module, "BY_DESIGN", ())), failed
 
 
 @pytest.mark.slow
@@ -171,33 +167,12 @@ def test_the_baselines_pass_on_real_pairs_and_their_lengths_do_not(
     import_features(real_pairs, run, window_s=window)
     pack = data.make_pack(run)
     index = data.fold_parts(pack, 5, 0)
-    for name in plugins.names("benchmarks.baselines"):
-        module = plugins.load("benchmarks.baselines", name)
-        settings = next(iter(module.VARIANTS.values()))
-        settings = replace(settings, **({"epochs": 12} if hasattr(settings, "epochs") else {}))
-        found = checks.run(_evidence(module, settings, pack, index))
-        failed = {f.check: f.detail for f in found if f.passed is False}
-        assert set(failed) == set(getattr(module, "BY_DESIGN", ())) | failing, failed
+    for model in cheats.baselines():
+        given = cheats.World(data.pairs(pack, index, model.module.NEEDS), data.facts(pack, index))
+        failed = {f.check: f.detail for f in checks.run(cheats.evidence_of(model, given)) if f.passed is False}
+        assert set(failed) == set(getattr(model.module, "BY_DESIGN", ())) | failing, failed
         if failing:
             assert failed["negative_controls"].startswith("duration: R@10")
-
-
-def _evidence(module: ModuleType, settings: Any, pack: data.Pack, index: Any) -> Evidence:
-    parts = data.pairs(pack, index, module.NEEDS)
-
-    def fit(train: Pairs, val: Pairs) -> Any:
-        if hasattr(module, "fit_seeds"):
-            return module.fit_seeds(train, val, settings, (0,), quiet)[0]
-        return module.fit(train, val, settings, 0)
-
-    model = fit(parts["train"], parts["val"])
-    video_ND, music_ND = embed(model, parts["test"])
-    song_N = parts["test"].song_B.numpy()
-    return Evidence(
-        model=model, test=parts["test"], video_ND=video_ND, music_ND=music_ND, song_N=song_N,
-        ranks=retrieve(video_ND, music_ND, song_N), train=parts["train"], val=parts["val"], refit=fit,
-        history=getattr(model, "history", None), facts=data.facts(pack, index), settings_scored=frozenset({"aa"}),
-    )  # fmt: skip
 
 
 # ---- one by one
@@ -293,6 +268,33 @@ def test_a_control_without_facts_is_told_as_not_looked_at(given: Any) -> None:
     assert finding.detail.endswith("not looked at, as unknown: loudness, duration")
 
 
+def test_each_control_of_one_order_can_fail() -> None:
+    """Songs of many clips are louder, or first in the file: then one order for all videos is better than chance."""
+    known = cheats.evidence_of(cheats.HonestRandom, cheats.world(songs=600))
+    song_N = known.facts["test"].song_N
+    size_N = np.bincount(song_N)[song_N]
+    loud = replace(known.facts["test"], loudness_N=size_N.astype(float))
+    first = np.argsort(-size_N, kind="stable")
+    in_order = replace(loud, loudness_N=np.full(len(song_N), -14.0), song_N=song_N[first])
+    for name, facts, rows in (("loudness", loud, np.arange(len(song_N))), ("index", in_order, first)):
+        moved = replace(known, test=known.test[torch.from_numpy(rows)], facts={**known.facts, "test": facts})
+        finding = negative_controls.check(moved)
+        assert finding.passed is False
+        assert finding.detail.startswith(f"{name}: R@10"), finding.detail
+
+
+def test_the_random_projection_catches_a_ranking_that_favours_the_own_pair(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = cheats.evidence_of(cheats.HonestRandom, given)
+
+    def favouring(video_ND: np.ndarray, music_ND: np.ndarray, song_N: np.ndarray, unit: str) -> Any:
+        return retrieve(video_ND, music_ND + 0.1 * video_ND, song_N, unit=unit)
+
+    monkeypatch.setattr(negative_controls, "retrieve", favouring)
+    finding = negative_controls.check(known)
+    assert finding.passed is False
+    assert finding.more["p"]["random projection"] < 0.01
+
+
 def test_controls_of_one_order_rank_every_video_alike() -> None:
     video_ND, music_ND = negative_controls._in_one_order(np.asarray([3.0, 9.0, 1.0, 9.0]))
     sim = video_ND @ music_ND.T
@@ -313,6 +315,14 @@ def test_against_chance_knows_better_worse_and_equal() -> None:
     assert worse.p > 0.5
     assert worse.gain < 0 == pytest.approx(equal.gain)
     assert equal.p == 1.0
+
+
+@pytest.mark.parametrize("unit", ["song", "clip", "pair"])
+def test_checks_take_ranks_of_any_unit(unit: str, evidence: Callable[[type], Evidence]) -> None:
+    known = evidence(cheats.Honest)
+    ranks = retrieve(known.video_ND, known.music_ND, known.song_N, unit=unit)
+    failed = {f.check for f in checks.run(replace(known, ranks=ranks, unit=unit)) if f.passed is False}
+    assert failed == ({"pool_audit"} if unit == "pair" else set())
 
 
 def test_shuffled_pairs_stop_at_the_first_fit_that_is_at_chance(evidence: Callable[[type], Evidence]) -> None:

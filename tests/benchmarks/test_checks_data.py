@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,13 +15,13 @@ from benchmarks.ranking import Ranks, retrieve
 from svmbench.records import M2V, V2M
 
 
-def facts(song: list[int], first: int = 0, **codes: list[int]) -> Facts:
+def facts(song: list[int], start: int = 0, **codes: Any) -> Facts:
     """Clips c0, c1 ... of these songs; codes that are not given are unknown."""
-    unknown = np.full(len(song), -1, np.int64)
+    unknown, nothing = np.full(len(song), -1, np.int64), np.full(len(song), np.nan)
     known = {name: np.asarray(values, np.int64) for name, values in codes.items()}
     return Facts(
-        clip_ids=tuple(f"c{first + i}" for i in range(len(song))), song_N=np.asarray(song, np.int64),
-        group_N=known.pop("group_N", np.asarray(song, np.int64)), duration_s_N=unknown * np.nan, loudness_N=unknown * np.nan,
+        clip_ids=tuple(f"c{start + i}" for i in range(len(song))), song_N=np.asarray(song, np.int64),
+        group_N=known.pop("group_N", np.asarray(song, np.int64)), duration_s_N=nothing, loudness_N=nothing,
         **({"author_N": unknown, "sound_N": unknown, "look_N": unknown} | known),
     )  # fmt: skip
 
@@ -28,7 +30,7 @@ def leak(train: Facts, test: Facts, val: Facts | None = None) -> Finding:
     return split_leak.check(Evidence(facts={"train": train, "val": val or facts([]), "test": test}))
 
 
-CLEAN = {"author_N": [0, 1], "sound_N": [0, 1], "look_N": [0, 1]}
+CLEAN: dict[str, Any] = {"author_N": [0, 1], "sound_N": [0, 1], "look_N": [0, 1]}
 
 
 def test_a_clean_split_passes_and_says_what_was_not_known() -> None:
@@ -50,8 +52,8 @@ def test_a_clean_split_passes_and_says_what_was_not_known() -> None:
     ],
 )
 @pytest.mark.parametrize("other", ["train", "val"])
-def test_each_kind_of_overlap_is_caught_and_the_clips_are_named(planted: dict[str, list[int]], words: str, other: str) -> None:
-    codes = {"author_N": [2, 3], "sound_N": [2, 3], "look_N": [2, 3], "group_N": [2, 3]} | planted
+def test_each_kind_of_overlap_is_caught_and_the_clips_are_named(planted: dict[str, Any], words: str, other: str) -> None:
+    codes: dict[str, Any] = {"author_N": [2, 3], "sound_N": [2, 3], "look_N": [2, 3], "group_N": [2, 3]} | planted
     test = facts(codes.pop("song", [2, 3]), 2, **codes)
     seen, clean = facts([0, 1], **CLEAN), facts([8, 9], 8, author_N=[8, 9], sound_N=[8, 9], look_N=[8, 9])
     finding = leak(seen, test, clean) if other == "train" else leak(clean, test, seen)
@@ -118,8 +120,8 @@ def test_the_ceilings_of_a_pool_of_2000_of_m2m() -> None:
 
 
 def shaped(video: np.ndarray, music: np.ndarray, song: np.ndarray, unit: str = "song") -> Finding:
-    sides = [(x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (video, music)]
-    return shape.check(Evidence(ranks=retrieve(*sides, song, unit=unit), song_N=song))
+    one, other = ((x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32) for x in (video, music))
+    return shape.check(Evidence(ranks=retrieve(one, other, song, unit=unit), song_N=song))
 
 
 def of_places(place: np.ndarray, gallery: int, song: np.ndarray | None = None) -> Finding:

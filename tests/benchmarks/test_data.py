@@ -187,7 +187,8 @@ def test_a_run_that_cannot_be_used_says_why(tmp_path: Path) -> None:
 
 
 def known_run(path: Path, *, judged: bool = True, listened: bool = True, num: int = 8) -> RunFolder:
-    """Clips t-0-0 to t-7-0 of eight songs. Clips 0 and 1 sound alike; 2 and 3 look alike; 4 has the author of 5; 0 and 6 share a label; the loudness of 7 is not known."""
+    """Clips t-0-0 to t-7-0 of eight songs. Clips 0 and 1 sound alike; 2 and 3 look alike; 4 has the author of 5; 0 and 6 share a
+    label; the loudness of 7 is not known."""
     run = RunFolder.create(path)
     same: dict[str, Any] = {"fps": 25.0, "width_px": 8, "height_px": 8, "box": Box(left_px=0, top_px=0, width_px=8, height_px=8)}
     names = [f"t-{i}-0" for i in range(num)]
@@ -359,9 +360,18 @@ def test_only_the_features_that_are_needed(tmp_path: Path, toy: RunFolder) -> No
         pairs(pack, split_parts(pack), needs=("look",))
 
 
+def test_the_numbers_that_a_checkpoint_keeps_standardise_as_training_did(toy: RunFolder) -> None:
+    pack = make_pack(toy)
+    parts = split_parts(pack)
+    found = data.standard(pack, parts["train"])["video"]
+    again = (pack.vectors("look")[parts["test"]] - np.array(found["mean"])) * np.array(found["scale"])
+    assert np.array_equal(pairs(pack, parts)["test"].video.vectors_BV.numpy(), again.astype(np.float32))
+
+
 def test_standardising_in_blocks_is_standardising(toy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     pack = make_pack(toy)
     whole = pairs(pack, split_parts(pack))
     monkeypatch.setattr(data, "BLOCK_ROWS", 7)
+    data._scaling_of.cache_clear()
     for part, blocks in pairs(pack, split_parts(pack)).items():
         assert torch.allclose(blocks.video.vectors_BV, whole[part].video.vectors_BV, atol=1e-6)

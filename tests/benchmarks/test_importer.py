@@ -111,7 +111,7 @@ def test_the_same_file_again_changes_nothing_and_another_is_refused(tmp_path: Pa
     ({"video_look": np.ones((3, 2))}, r"video_look has the shape \(3, 2\)"),
     ({"video_look": np.ones(4)}, "two or three axes"),
     ({"video_look": np.array([["a"]] * 4)}, "must be numbers"),
-    ({"video_look": np.array([[1.0], [np.nan], [2.0], [3.0]])}, r"video_look is not finite in 1 segments, first in segment 1 \(track 'one'\)"),
+    ({"video_look": np.array([[1.0], [np.nan], [2.0], [3.0]])}, r"not finite in 1 segments, first in segment 1 \(track 'one'\)"),
     ({"video_../x": np.ones((4, 2))}, r"'video_\.\./x' cannot be the name of a feature"),
     ({"track_split": np.array(["train", "eval"])}, "'eval'; allowed: train, val, test"),
     ({"track_song": np.array(["x"])}, "one a track"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -220,6 +221,20 @@ def test_two_processes_do_not_make_one_pack(tmp_path: Path) -> None:
     make_pack(run)
     with RunFolder(run.path).writing("pack"):
         make_pack(run)  # what is there needs no lock
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", sequences())
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(StorageError, match="is full; free some space"):
+            make_pack(run)
+    assert list((run.path / "features").iterdir()) == []
+    assert make_pack(run).clip_ids == tuple(sequences())
 
 
 def test_clips_without_features_and_features_without_clips_are_counted(tmp_path: Path) -> None:

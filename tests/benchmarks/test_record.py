@@ -90,6 +90,7 @@ def test_the_schema_is_one_and_knows_every_key(copy: Path) -> None:
         (("extra",), 1, "Additional properties are not allowed ('extra' was unexpected)"),
         (("scores", "video_to_music", "tied_fraction"), 1.5, "tied_fraction: 1.5 is greater than the maximum"),
         (("model", "role"), "best", "model.role: 'best' is not one of"),
+        (("model", "baseline"), "\x1b[2Jcca", "model.baseline: '\\x1b[2Jcca' does not match"),
         (("schema",), "svmbench.result/2", "is of another version: its schema is 'svmbench.result/2'"),
     ],
 )  # fmt: skip

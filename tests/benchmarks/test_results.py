@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import record, results
+from benchmarks import jobs as matrix
+from benchmarks import record, results, scoring
 from benchmarks.pools import pool_curve
 from benchmarks.stats import headline_interval, song_bootstrap
 from svmbench import plugins
@@ -195,11 +196,15 @@ def test_a_killed_writer_leaves_a_folder_that_is_no_record(
         with pytest.raises(KeyboardInterrupt):
             scored_run(tmp_path / "run", [{"baseline": "cca", "noise": 1.0}])
     assert list((tmp_path / "run" / "results").glob(f"*/{record.RANKS}")), "the ranks were written first"
-    with pytest.raises(BadInput, match="has no results"):
+    with pytest.raises(BadInput, match="or stopped before its end; run the baselines again"):
         record.find([tmp_path / "run"])
     run = RunFolder.open(tmp_path / "run")
     results.write(run, "d" * 64)
     assert len(record.find([run.path])) == 1
+
+
+def test_what_keys_are_made_of_names_the_metrics_of_the_records() -> None:
+    assert matrix.METRIC_SPEC == scoring.METRIC_SPEC
 
 
 def test_a_users_own_model_is_a_submission(scored_run: Callable[..., RunFolder], tmp_path: Path) -> None:
@@ -224,5 +229,7 @@ def test_a_run_of_another_version_gives_one_line(
     with old.writing("bench") as writer:
         table = jobs.set_column(0, "key", pa.array(["new"])).drop_columns(["hardware", "started"])
         writer.commit(["y"], {"ranks": ranks.set_column(0, "key", pa.array(["new"] * ranks.num_rows)), "jobs": table})
+    with pytest.raises(BadInput, match="has ranks and no records: it was scored by another version of svmbench"):
+        record.find([old.path])
     (result,) = results.read(old, "d" * 64)
     assert result.jobs[0]["key"] == "new", "fits without full ranks do not count beside those that have them"

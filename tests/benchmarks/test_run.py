@@ -346,25 +346,6 @@ def test_mistakes_give_one_clear_line(toy: RunFolder, local: Fleet, monkeypatch:
         go(toy, Fleet(local=True, gpus=4))
 
 
-def test_real_ray_with_declared_gpus_gives_the_same_ranks(
-    tmp_path: Path, toy_maker: Callable[..., RunFolder], local: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(FAKE_GPUS, "1")
-    runs = [toy_maker(tmp_path / name) for name in ("here", "ray")]
-    go(runs[0], local, names=("cca", "mvbind"), seeds=2)
-    with Fleet(gpus=2) as fleet:
-        go(runs[1], fleet, names=("cca", "mvbind"), seeds=2)
-    tables = []
-    for run in runs:
-        table = run.read_table("ranks")
-        assert table is not None
-        tables.append(table.sort_by([("key", "ascending"), ("direction", "ascending"), ("query_id", "ascending")]))
-    assert tables[0].equals(tables[1])
-    made = runs[1].read_table("jobs")
-    assert made is not None
-    assert set(made["gpu"].to_pylist()) <= {"0", "1"}
-
-
 @pytest.mark.slow
 def test_real_pairs_beat_chance_and_shuffled_ones_do_not(tmp_path: Path, real_pairs: Path, local: Fleet) -> None:
     run = RunFolder.create(tmp_path / "pairs")

@@ -29,7 +29,7 @@ from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.store import RunFolder
 
-NAMES = ("cca", "chance", "mvbind")
+NAMES = ("cca", "mvbind")
 SMALL: dict[str, dict[str, Any]] = {"mvbind": {"hidden": 16, "dim": 8, "epochs": 6, "lr": 1e-2}}
 # The command without its words: the run folder, the number of GPUs (-1: threads of this process), and settings that are quick.
 SCRIPT = """
@@ -42,7 +42,7 @@ from benchmarks.run import run_baselines
 if __name__ == "__main__":
     run, gpus, names, settings = RunFolder.open(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(","), json.loads(sys.argv[4])
     with Fleet(local=gpus < 0, gpus=max(0, gpus)) as fleet:
-        run_baselines(run, fleet, Progress(quiet=True), names=tuple(names), seeds=4, folds=2, settings=settings)
+        run_baselines(run, fleet, Progress(quiet=True), names=tuple(names), seeds=2, folds=2, settings=settings)
 """
 
 
@@ -54,7 +54,12 @@ def command(run: RunFolder, gpus: int) -> list[str]:
 ENV = {**os.environ, FAKE_GPUS: "1", "OMP_NUM_THREADS": "1"}
 
 
-def finish(run: RunFolder, gpus: int = -1) -> None:
+def finish(run: RunFolder) -> None:
+    with Fleet(local=True) as fleet:
+        run_baselines(run, fleet, Progress(quiet=True), names=NAMES, seeds=2, folds=2, settings=SMALL)
+
+
+def finish_on(run: RunFolder, gpus: int) -> None:
     done = subprocess.run(command(run, gpus), env=ENV, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -75,7 +80,8 @@ def state(run: RunFolder) -> tuple[Any, ...]:
         for pattern in ("results/*/ranks.parquet", "fits/*/checkpoint.safetensors")
         for path in run.path.glob(pattern)
     }
-    assert len([f for f in files if f.name == "ranks.parquet"]) == 6, "cca, chance, and four seeds of mvbind"
+    assert len([f for f in files if f.name == "ranks.parquet"]) == 3, "cca, and two seeds of mvbind"
+    assert len([f for f in files if f.name == "checkpoint.safetensors"]) == 6
     return ranks.sort_by(order).to_pylist(), sorted(plain, key=lambda row: row["key"]), files
 
 
@@ -107,7 +113,7 @@ def test_killed_after_the_first_fits_it_goes_on(
         wait_for(lambda: bool(run.done_ids("bench")), process)
         kill(process)
     done = run.done_ids("bench")
-    assert 0 < len(done) < 12
+    assert 0 < len(done) < 6
     before = {marker["part"]: marker for marker in run.markers("bench")}
     finish(run)
     after = {marker["part"]: marker for marker in run.markers("bench")}
@@ -133,7 +139,7 @@ def test_drivers_and_workers_killed_at_random_and_another_number_of_gpus_each_ti
             if process.poll() is None:
                 kill(process)
                 kills["driver"] += 1
-    finish(run, gpus=1)
+    finish_on(run, gpus=1)
     assert kills["worker"] > 0
     assert kills["driver"] > 0
     assert state(run) == calm
@@ -146,16 +152,15 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
+@pytest.mark.slow
 def test_four_gpus_on_a_machine_of_few_cpus(tmp_path: Path, toy_maker: Callable[..., RunFolder], calm: tuple[Any, ...]) -> None:
     """Real Ray with declared GPUs: all workers are placed, each sees its own GPU, and the results are those of threads."""
     run = toy_maker(tmp_path / "run", split=False)
-    finish(run, gpus=4)
+    finish_on(run, gpus=4)
     assert state(run) == calm
     fits = run.read_table("jobs")
     assert fits is not None
-    seen = set(fits["gpu"].to_pylist())
-    assert seen <= {"0", "1", "2", "3"}
-    assert len(seen) > 2, "more workers than this machine has CPUs"
+    assert set(fits["gpu"].to_pylist()) == {"0", "1", "2", "3"}, "a worker a GPU, though there may be fewer CPUs"
 
 
 # -- groups and places

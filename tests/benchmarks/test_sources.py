@@ -30,6 +30,7 @@ from svmbench.errors import BadInput, HubError, StorageError
 from svmbench.hub import push
 from svmbench.hubsim import Hub, serve
 from svmbench.progress import Progress
+from svmbench.records import Clip, Split, to_table
 from svmbench.store import RunFolder, sha256_file, write_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own use of its HTTP library
@@ -168,6 +169,19 @@ def test_a_release_on_disk(run: RunFolder, release: Path, tmp_path: Path) -> Non
     assert open_source(str(release), cache=tmp_path).path == opened.path
 
 
+def test_a_split_that_may_leak_by_design_stays_one(toy_maker: Callable[..., RunFolder], tmp_path: Path) -> None:
+    """Else its run could be scored and its release could not."""
+    run = toy_maker(tmp_path / "toy", split=False)
+    ids = sorted(clip.clip_id for clip in run.read(Clip, "clips"))
+    halves = {"train": tuple(ids[::2]), "test": tuple(ids[1::2])}
+    with run.writing("split") as writer:
+        splits = [Split(name=n, clip_ids=c, grouped_by="none", rule="as_published") for n, c in halves.items()]
+        writer.commit(["split"], {"splits": to_table(Split, splits)})
+    pulled = open_source(str(write_release(RECIPE, run, tmp_path / "release").folder), cache=tmp_path / "runs")
+    assert {(split.rule, split.grouped_by) for split in pulled.read(Split, "splits")} == {("as_published", "none")}
+    assert {part: len(index) for part, index in make_pack(pulled).parts.items()} == {"train": 60, "test": 60}
+
+
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     np.savez(tmp_path / "my pairs.npz", track_id=np.array(["a", "b"]), video_x=np.ones((2, 3)), music_y=np.ones((2, 4)))
     opened = open_source(str(tmp_path / "my pairs.npz"), cache=tmp_path / "runs")
@@ -180,7 +194,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "says"), [
     ("lab/none", "lab/none at http://127.0.0.1:[0-9]+ does not exist, or is private: check the name, or sign in"),
-    ("lab/toy@v9", r"lab/toy at http://.* has no revision 'v9'; it has v1\.0\.0, main, and its commits"),
+    ("lab/toy@v9", r"lab/toy at http://.* has no revision 'v9'; it has v1\.0\.0, main, and its commits$"),
     ("lab/toy@" + 40 * "a", "lab/toy at http://.* has no revision 'a{40}'"),
     ("lab/other", r"lab/other at http://.* holds no release of svmbench \(it has no release\.json\)"),
     ("lab/secret", "lab/secret at http://.* asks for access: request it on its page, sign in"),
@@ -200,6 +214,37 @@ def test_a_private_dataset_without_the_right_to_read(tmp_path: Path) -> None:
     with serve(token="hf_other") as hub, pytest.raises(HubError, match="does not exist, or is private"):
         open_source(REPO, endpoint=hub.endpoint, cache=tmp_path)
     assert list(tmp_path.glob("*/done")) == []
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from benchmarks.sources import open_source
+print(open_source(sys.argv[1], cache=Path(sys.argv[2])).path)
+"""
+
+
+def test_in_a_process_of_its_own_with_the_hub_that_the_environment_names(hub: Hub, commit: str, tmp_path: Path) -> None:
+    """As a user has it: the clients read their settings at import, and a real token is about."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    secret = "hf_abcdefghijklmnopqrstuvwxyz"
+    environment = clean | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": secret}
+    words = [sys.executable, "-c", OPEN, f"{REPO}@v1.0.0", str(tmp_path / "runs")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == str(tmp_path / "runs" / f"lab--toy@{commit[:8]}"), done.stderr
+    assert secret not in done.stdout + done.stderr
+    assert 401 not in {seen.status for seen in hub.log}, "the real token was not offered, or it would have been refused"
+
+
+ASK = "from svmbench.hub import _client; print(_client('https://hub.example.org', reading=True).token)"
+
+
+@pytest.mark.parametrize(("given", "sent"), [({}, "False"), ({"HF_TOKEN": "hf_abcdefghijklmnop"}, "hf_abcdefghijklmnop")])
+def test_reading_needs_no_token_and_sends_the_one_there_is(tmp_path: Path, given: dict[str, str], sent: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    environment = clean | {"HF_HOME": str(tmp_path), **given}
+    done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == sent, done.stderr
 
 
 def test_a_download_that_was_changed_on_the_way_is_no_run(hub: Hub, commit: str, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from leaderboard import audit
 from leaderboard.glossary import FLAGS
 from leaderboard.published import PrintedRow, PrintedTable, load
-from svmbench.shapes import Flag
+from svmbench.jobs_audit import FAILED, audit_job
+from svmbench.printed import Flag
 
 PAPERS = Path(os.environ.get("SVMBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "papers"
 TEXTS = {"MVBind": "000_*.txt", "CMMixer": "001_*.txt", "TIVM": "002_*.txt", "UT-CMVMR": "004_*.txt"}
@@ -98,6 +99,14 @@ def test_the_wrong_anchor_and_the_edge_of_paper_002() -> None:
     ((_, row, flag),) = flagged("TIVM", "edge")
     assert row.system == "TIVM"
     assert "about 51 places, evenly filled" in flag.text
+
+
+def test_the_documented_table_is_what_the_audit_finds() -> None:
+    documented = (Path(__file__).resolve().parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    failed = [line for line in audit_job("published").lines if line.verdict == FAILED]
+    wanted = [f"| {line.row} | `{line.check}` | {line.detail} |" for line in failed]
+    start = documented.index(wanted[0])
+    assert documented[start:].splitlines()[: len(wanted) + 1] == [*wanted, ""]
 
 
 def test_every_figure_says_where_it_was_read() -> None:

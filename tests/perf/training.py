@@ -42,15 +42,19 @@ def build(sizes: Sizes, seed: int) -> TwoTower:
 
 
 class Files(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """One file a pair."""
+    """One file a pair; or, in memory, a row of two arrays."""
 
-    def __init__(self, folder: Path, num: int) -> None:
+    def __init__(self, folder: Path, num: int, in_memory: bool) -> None:
         self.folder, self.num = folder, num
+        sides = ("video", "music") if in_memory else ()
+        self.rows = [torch.from_numpy(np.load(folder / f"{side}.npy")) for side in sides]
 
     def __len__(self) -> int:
         return self.num
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.rows:
+            return self.rows[0][index], self.rows[1][index]
         with np.load(self.folder / f"{index}.npz") as pair:
             return torch.from_numpy(pair["video"]), torch.from_numpy(pair["music"])
 
@@ -68,11 +72,11 @@ class Order(Sampler[int]):
         return iter(torch.randperm(self.num, generator=self.random).tolist())
 
 
-def peer(folder: Path, num: int, epochs: int, sizes: Sizes, workers: int) -> list[float]:
+def peer(folder: Path, num: int, epochs: int, sizes: Sizes, *, workers: int = 0, in_memory: bool = False) -> list[float]:
     """Losses by epoch of seed 0."""
     model = build(sizes, 0).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.0, fused=True)
-    loader = DataLoader(Files(folder, num), BATCH, sampler=Order(num, 0), num_workers=workers)
+    loader = DataLoader(Files(folder, num, in_memory), BATCH, sampler=Order(num, 0), num_workers=workers)
     losses = []
     for _ in range(epochs):
         total, batches = torch.zeros(()), 0
@@ -95,7 +99,7 @@ def ours(folder: Path, epochs: int, sizes: Sizes, seeds: tuple[int, ...], stacke
     data = Pairs(Inputs(video), Inputs(music), torch.arange(len(video)))
 
     def loss(outputs: tuple[torch.Tensor, ...], batch: Pairs) -> torch.Tensor:
-        return info_nce(*outputs, same_song(batch.song_B), TEMPERATURE)
+        return info_nce(outputs[0], outputs[1], same_song(batch.song_B), TEMPERATURE)
 
     schedule = training.Schedule(epochs=epochs, batch=BATCH, lr=LR, weight_decay=0.0, patience=epochs)
     models = [build(sizes, seed) for seed in seeds]
@@ -120,8 +124,9 @@ def main(num: int = 8_000, epochs: int = 2) -> None:
 def ways(folder: Path, num: int, epochs: int, sizes: Sizes) -> dict[str, tuple[int, Callable[[], list[float]]]]:
     """By name how many fits it makes, and how."""
     return {
-        "files, DataLoader in process": (1, lambda: peer(folder, num, epochs, sizes, 0)),
-        "files, DataLoader 2 workers": (1, lambda: peer(folder, num, epochs, sizes, 2)),
+        "files, DataLoader in process": (1, lambda: peer(folder, num, epochs, sizes)),
+        "files, DataLoader 2 workers": (1, lambda: peer(folder, num, epochs, sizes, workers=2)),
+        "in memory, DataLoader": (1, lambda: peer(folder, num, epochs, sizes, in_memory=True)),
         "ours, one seed": (1, lambda: ours(folder, epochs, sizes, SEEDS[:1], False)),
         "ours, five seeds side by side": (5, lambda: ours(folder, epochs, sizes, SEEDS, False)),
         "ours, five seeds stacked": (5, lambda: ours(folder, epochs, sizes, SEEDS, True)),

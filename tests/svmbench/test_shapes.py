@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from svmbench import shapes
-from svmbench.shapes import Cell, Flag, Row
+from svmbench.printed import Cell, Flag, Row
 
 SHORT = {"medr": "median_rank", "mean": "mean_rank", "mrr": "mrr"}
 
@@ -129,6 +129,12 @@ def test_rows_of_one_table_must_share_a_number_of_queries() -> None:
     (flag,) = shapes.one_set(a, [a, b])
     assert "95" in flag.text
     assert shapes.one_set(a, [a, a]) == []
+
+
+def test_the_fewest_queries_on_which_a_table_without_a_pool_is_whole() -> None:
+    assert shapes.least_queries([row(pool=None, r1="33.33"), row(pool=None, r1="14.29")]) is None  # 21: says nothing
+    assert shapes.least_queries([row(pool=None, r1="0.07", r5="99.98")]) == 4000  # 1 of 4000 is .025: .07 as 3, .98 as 3999
+    assert shapes.least_queries([row(pool=None, medr="3")]) is None
 
 
 def test_all_tests_run_together_and_a_clean_row_has_no_flag() -> None:
