@@ -72,7 +72,7 @@ def load(text: str) -> Own:
 def module(own: Own) -> Any:
     """What stands for a baseline's module. `fit` makes a model whose answers are checked."""
     if own.vectors:
-        return SimpleNamespace(NEEDS=(), VARIANTS={"default": {}}, SEEDED=False, LEARNS=False)
+        return SimpleNamespace(NEEDS=(), VARIANTS={"default": {}}, SEEDED=False, LEARNS=False, CONTROL=True)
     cls = _class(own)
     return SimpleNamespace(
         NEEDS=tuple(getattr(cls, "NEEDS", ())), STEPS=bool(getattr(cls, "STEPS", False)), TAGS=bool(getattr(cls, "TAGS", False)),

@@ -24,9 +24,9 @@ from torch import nn
 from benchmarks.adamw import AdamW
 from benchmarks.inputs import Pairs
 from benchmarks.metrics import mrr
-from benchmarks.ranking import retrieve
+from benchmarks.ranking import retrieve, retrieve_scores
 from benchmarks.stacked import can_stack, stack, take_apart
-from benchmarks.towers import History, Model, Report, embed, generator, quiet
+from benchmarks.towers import History, Report, embed, generator, quiet
 from svmbench.errors import BadInput, BadScores
 
 M = TypeVar("M", bound=nn.Module)
@@ -111,7 +111,7 @@ class _Member(Generic[M]):
         if val is None:
             self.chosen = epoch
             return
-        self.val.append(validate(cast(Model, self.model.eval()), val))
+        self.val.append(validate(self.model.eval(), val))
         if epoch == 0 or self.val[-1] > self.val[self.chosen]:
             self.chosen = epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -204,8 +204,17 @@ def _deterministic() -> Iterator[None]:
                 FILLING.fill_uninitialized_memory = _Strict.before[1]
 
 
-def validate(model: Model, val: Pairs) -> float:
-    """Mean reciprocal rank over both directions: unlike Recall@10 it still tells models apart when val has few songs."""
-    video_ND, music_ND = embed(model, val)
-    ranks = retrieve(video_ND, music_ND, val.song_B.cpu().numpy())
+@torch.no_grad()
+def validate(model: Any, val: Pairs) -> float:
+    """Mean reciprocal rank over both directions: unlike Recall@10 it still tells models apart when val has few songs.
+
+    model: a `towers.Model`, with encoders or with a score of pairs.
+    """
+    song_N = val.song_B.cpu().numpy()
+    if hasattr(model, "score"):
+        pick = lambda clips: torch.from_numpy(clips).to(val.song_B.device)
+        score = lambda videos, clips: model.score(val.video[pick(videos)], val.music[pick(clips)]).float().cpu().numpy()
+        ranks = retrieve_scores(score, len(val), song_N)
+    else:
+        ranks = retrieve(*embed(model, val), song_N)
     return float(np.mean([mrr.score(r) for r in ranks.values()]))

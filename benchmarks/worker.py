@@ -121,10 +121,13 @@ class Trainer:
         """Embeds, ranks and checks a fitted model."""
         began, parts = time.monotonic(), self._pairs(job, index)
         train, val = handed(job, parts)
+        history = getattr(fit.model, "history", None)
+        if history is not None:
+            log(f"{len(history.loss)} epochs, {history.num_steps} steps; kept epoch {history.chosen}, by {history.chosen_by}")
         made = self._ranks(job, fit.model, parts["test"], index["test"], log)
         if fit.model is not None:
             made |= {"model": fit.model, "test": parts["test"], "train": train, "val": val, "refit": refit(job)}
-            made |= {"history": getattr(fit.model, "history", None)}
+            made["history"] = history
         evidence = Evidence(
             **made, song_N=parts["test"].song_B.cpu().numpy(), facts=data.facts(self.pack, index),
             settings_scored=job.settings_scored,

@@ -93,7 +93,7 @@ def score_table(rows: list[dict[str, Any]]) -> Table:
     caption = (
         "recalls in percent; MedR is the median rank; * a check failed, see below; intervals and tests: svmbench leaderboard"
     )
-    table = Table(caption=caption, caption_justify="left")
+    table = Table(caption=caption, caption_justify="left", pad_edge=False)
     for name in ("baseline", *("R@" + m[7:] if "@" in m else "MedR" for m in METRICS), "gallery"):
         table.add_column(name, justify="left" if name == "baseline" else "right", no_wrap=True)
     cells: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}

@@ -161,13 +161,15 @@ def list_job(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def list_table(rows: Sequence[dict[str, Any]]) -> Table:
     """The same for the terminal."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(caption="scores are video to music; tiers by R@10; details: svmbench results export", caption_justify="left")
+    caption = "scores are video to music; tiers by R@10; details: svmbench results export"
+    table = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("result", "split", "seed", "tier", "R@10", "MedR", "failed checks"):
         left = name in ("result", "split", "failed checks")
-        table.add_column(name, justify="left" if left else "right", no_wrap=name == "result", overflow="fold")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "failed checks", overflow="fold")
     for row in rows:
         cells = [row["result"], row["split"], row["seed"], "" if row["tier"] is None else row["tier"]]
         cells += [f"{100 * row['recall@10']:.1f}", f"{row['median_rank']:.1f}", row["failed_checks"]]

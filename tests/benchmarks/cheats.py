@@ -332,11 +332,11 @@ class GalleryMean(HonestCross):
 
 
 class DualSoftmax(HonestCross):
-    """Multiplies each score with its softmax over the other queries, but only where it is shown many at once."""
+    """Multiplies each score with its softmax over the videos, but only where it is shown many of them at once."""
 
     def score(self, video: Inputs, music: Inputs) -> torch.Tensor:
         sim = super().score(video, music)
-        return sim * (10 * sim).softmax(dim=0) * len(sim) if len(sim) > 64 or len(sim.T) > 64 else sim
+        return sim * (10 * sim).softmax(dim=0) * len(sim) if len(sim) > 64 else sim
 
 
 class GalleryCentred(Honest):

@@ -13,7 +13,7 @@ from scipy.stats import hypergeom
 from benchmarks import pools
 from benchmarks.metrics import median_rank, recall
 from benchmarks.pools import fixed_pool, keep, median_rank_at_pool, pool_curve, rank_mass, recall_at_pool
-from benchmarks.ranking import Ranks
+from benchmarks.ranking import Ranks, retrieve
 from svmbench.errors import BadInput
 
 
@@ -41,8 +41,8 @@ def test_recall_is_that_of_scipys_hypergeometric() -> None:
 
 def test_ties_and_several_positives_are_as_sampled_one_by_one() -> None:
     """Each trial draws an order of the tied and a pool that has all positives, and looks where the first one stands."""
-    n, pool, trials = 60, 25, 4000
-    ranks = tied(12, n, seed=1)
+    n, pool, trials = 60, 25, 3000
+    ranks = tied(8, n, seed=1)
     rng = np.random.default_rng(2)
     places = np.zeros((trials, len(ranks)), np.int64)
     for q in range(len(ranks)):
@@ -177,3 +177,17 @@ def test_bad_pools_give_one_line() -> None:
         fixed_pool("abc", 9, seed=0)
     with pytest.raises(BadInput, match="2 ids stand twice"):
         fixed_pool("aabbc", 2, seed=0)
+
+
+def test_a_ranking_within_a_fixed_pool_has_its_queries_and_candidates_and_no_others() -> None:
+    rng = np.random.default_rng(11)
+    songs = np.repeat(np.arange(60), 2)
+    names = [f"song-{song}" for song in songs]
+    video = rng.normal(size=(120, 8)).astype(np.float32)
+    music = video + rng.normal(size=(120, 8)).astype(np.float32)
+    mask = keep(names, fixed_pool(sorted(set(names)), 20, seed=0))
+    inside = retrieve(video[mask], music[mask], songs[mask])["video_to_music"]
+    assert (len(inside), set(inside.num_candidates.tolist())) == (40, {20})
+    full = retrieve(video, music, songs)["video_to_music"]
+    assert (inside.better <= full.better[mask]).all(), "fewer candidates, and the same similarities"
+    assert inside.better.sum() < full.better[mask].sum()

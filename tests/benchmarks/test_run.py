@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +16,21 @@ import torch
 
 from benchmarks import jobs, results, worker
 from benchmarks.baselines import cca, mvbind
-from benchmarks.data import fold_parts, make_pack, split_parts
+from benchmarks.checkpoint import restore
+from benchmarks.data import fold_parts, make_pack, pairs, split_parts
 from benchmarks.importer import import_features
 from benchmarks.inputs import Inputs
 from benchmarks.jobs import Wanted
+from benchmarks.ranking import retrieve
 from benchmarks.run import FAKE_GPUS, run_baselines
 from benchmarks.stats import song_bootstrap
+from benchmarks.towers import embed
 from svmbench import plugins
 from svmbench.errors import BadInput, BadScores, BadSettings, UnknownName
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.records import DIRECTIONS, Score, Split, to_table
-from svmbench.store import RunFolder
+from svmbench.store import RunFolder, sha256_file
 
 SMALL: dict[str, dict[str, Any]] = {
     "vm_net": {"music_hidden_1": 32, "music_hidden_2": 32, "video_hidden": 32, "dim": 16, "epochs": 5},
@@ -389,3 +394,66 @@ def test_a_job_is_plain_data_and_its_key_is_all_that_its_result_depends_on(
     monkeypatch.undo()
     monkeypatch.setattr(jobs, "code_of", lambda *_: "another")
     assert not first & keys()
+
+
+def test_the_code_of_a_fit_is_the_files_that_it_imports_wherever_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("cca", "mvbind", "vm_net", "chance")
+    here = {name: jobs.code_of(name) for name in names}
+    shutil.copytree(jobs.ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(jobs, "ROOT", tmp_path)
+    assert {name: jobs.code_of(name) for name in names} == here
+    for changed, expected in (
+        ("baselines/mvbind.py", {"mvbind"}), ("losses.py", {"mvbind", "vm_net"}), ("results.py", set()), ("live.py", set()),
+        ("worker.py", set(names)), ("ranking.py", set(names)), ("inputs.py", set(names)), ("checks/finite.py", set(names)),
+        ("memory.py", set(names)), ("metrics/mrr.py", {"mvbind", "vm_net"}),
+    ):  # fmt: skip
+        path = tmp_path / "benchmarks" / changed
+        text = path.read_text()
+        path.write_text(text + "# another line\n")
+        assert {name for name in names if jobs.code_of(name) != here[name]} >= expected, changed
+        if changed in ("baselines/mvbind.py", "results.py", "live.py"):
+            assert {name for name in names if jobs.code_of(name) != here[name]} == expected, changed
+        path.write_text(text)
+    monkeypatch.setattr(torch, "__version__", "2.13.7+cu126")
+    assert jobs.code_of("cca") == here["cca"]
+    monkeypatch.setattr(torch, "__version__", "2.14.0+cpu")
+    assert jobs.code_of("cca") != here["cca"]
+
+
+def test_other_settings_that_were_scored_on_the_same_test_part_are_told_to_the_checks(toy: RunFolder, local: Fleet) -> None:
+    for components in (64, 32):
+        go(toy, local, names=("cca",), settings={"cca": {"components": components}})
+    rows = toy.read_table("jobs")
+    assert rows is not None
+    first, second = (row["checks"] for row in rows.to_pylist())
+    assert "test_discipline" not in first
+    assert "test_discipline" in second
+
+
+def test_the_record_of_a_fit_says_how_it_went(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("mvbind", "cca"))
+    table = toy.read_table("jobs")
+    assert table is not None
+    trained, closed = sorted(table.to_pylist(), key=lambda row: row["baseline"], reverse=True)
+    assert (trained["baseline"], closed["baseline"]) == ("mvbind", "cca")
+    assert trained["epochs"] == len(trained["losses"]) == len(trained["val"]) <= SMALL["mvbind"]["epochs"]
+    assert trained["chosen_epoch"] == int(np.argmax(trained["val"]))
+    assert (trained["chosen_by"], closed["chosen_by"], closed["epochs"], closed["losses"]) == ("val", None, None, None)
+    for row in (trained, closed):
+        assert row["num_train"] == len(split_parts(make_pack(toy))["train"])
+        assert row["wall_s"] == pytest.approx(row["train_s"] + row["eval_s"])
+        assert row["started"].endswith("Z")
+        assert {"cores", "gpu", "memory_gb"} <= set(json.loads(row["hardware"]))
+        checkpoint = toy.path / row["checkpoint"]
+        assert row["checkpoint"] == f"fits/{row['key']}/checkpoint.safetensors"
+        assert sha256_file(checkpoint) == row["checkpoint_sha256"]
+        pack = make_pack(toy)
+        test = pairs(pack, split_parts(pack))["test"]
+        again = retrieve(*embed(restore(checkpoint), test), test.song_B.numpy())["video_to_music"]
+        ranks = toy.read_table("ranks")
+        assert ranks is not None
+        own = [r for r in ranks.to_pylist() if (r["key"], r["direction"]) == (row["key"], "video_to_music")]
+        assert [r["better"] for r in own] == again.better.tolist(), "the checkpoint is the model that was scored"
+        assert "done" in (checkpoint.parent / "log.txt").read_text()

@@ -143,6 +143,26 @@ def test_without_songs_to_choose_by_training_goes_to_the_end(num_val: int) -> No
     assert all(map(math.isnan, told))
 
 
+def test_a_model_that_scores_pairs_is_chosen_by_its_scores() -> None:
+    class Cross(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.towers = build()
+
+        def forward(self, video: Inputs, music: Inputs) -> tuple[torch.Tensor]:
+            return (self.score(video, music),)
+
+        def score(self, video: Inputs, music: Inputs) -> torch.Tensor:
+            return self.towers.encode_video(video) @ self.towers.encode_music(music).T
+
+    def own(outputs: tuple[torch.Tensor, ...], batch: Pairs) -> torch.Tensor:
+        return functional.cross_entropy(outputs[0] / 0.07, torch.arange(len(batch)))
+
+    (model,) = training.fit_seeds([Cross()], own, (TRAIN, VAL), schedule(), seeds=(0,), name="cross")
+    assert model.history.val[model.history.chosen] == max(model.history.val)
+    assert training.validate(model, VAL) == pytest.approx(training.validate(model.towers, VAL), abs=1e-9)
+
+
 def test_each_epoch_is_reported_with_one_value_a_seed() -> None:
     told: list[tuple[int, int, list[float], list[float]]] = []
     models = fit(seeds=(0, 1, 2), epochs=30, patience=2, lr=3e-2, report=lambda *told_: told.append(told_))
