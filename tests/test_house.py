@@ -16,11 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("svmbench", "crawl", "curation", "benchmarks", "leaderboard")
 ROOF = {
     "svmbench.cli",
+    "svmbench.cli_audit",
     "svmbench.cli_bench",
     "svmbench.cli_review",
     "svmbench.cli_tools",
     "svmbench.demo",
     "svmbench.jobs",
+    "svmbench.jobs_audit",
     "svmbench.jobs_baselines",
     "svmbench.jobs_bench",
     "svmbench.jobs_crawl",

@@ -114,6 +114,20 @@ def test_equal_items_tie_wherever_they_stand(device: str, num: int) -> None:
     assert retrieve(video, few, np.arange(num), unit="clip", device=device)[V2M].level[:3].tolist() == [3] * 3
 
 
+@pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
+@pytest.mark.parametrize("others", [0, 600])  # all in doubt: tiles are done anew; a few: one by one
+def test_candidates_closer_than_a_products_error_are_told_apart(device: str, others: int) -> None:
+    rng = np.random.default_rng(8)
+    one = rng.normal(size=(1, 100)) / 10
+    near = one * (1 + rng.integers(-30, 30, (50, 1)) * 1e-7)  # neighbours in float32, some of them equal
+    video = np.concatenate([np.repeat(one, 50, 0), rng.normal(size=(others, 100)) / 10]).astype(np.float32)
+    music = np.concatenate([near, rng.normal(size=(others, 100)) / 10]).astype(np.float32)
+    song = np.arange(50 + others)
+    found = retrieve(video, music, song, unit="clip", device=device)
+    assert {d: as_rows(r)[:50] for d, r in found.items()} == {d: r[:50] for d, r in expected(video, music, song, "clip").items()}
+    assert len(set(found[V2M].above[:50].tolist())) > 10
+
+
 def test_collapsed_embeddings_are_chance_whatever_the_number_of_clips_a_song() -> None:
     rng = np.random.default_rng(0)
     song = np.sort(rng.integers(0, 60, 300))
@@ -143,6 +157,8 @@ def test_a_songs_embedding_is_the_unit_mean_of_its_clips() -> None:
     found, songs = song_embeddings(np.array([[1, 0], [0, 1], [0, 3]], np.float32), np.array([4, 4, 2]))
     assert songs.tolist() == [2, 4]
     assert np.allclose(found, np.array([[0, 1], [0.5, 0.5]]) ** 0.5)
+    same = np.repeat(np.random.default_rng(0).normal(size=(1, 64)), 300, axis=0).astype(np.float32)
+    assert len(np.unique(song_embeddings(same, np.arange(300) ** 2 // 900)[0], axis=0)) == 1  # bit by bit, for 1 to 30 clips
 
 
 @pytest.mark.parametrize("unit", ["song", "clip"])

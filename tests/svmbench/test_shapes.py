@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from svmbench.printed import Cell, Flag, Row
 SHORT = {"medr": "median_rank", "mean": "mean_rank", "mrr": "mrr"}
 
 
-def row(pool: int | None = 500, system: str = "S", spread: int = 0, **printed: str) -> Row:
+def row(pool: int | None = 500, system: str = "S", spread: int = 0, **printed: Any) -> Row:
     """row(r1='10.0', medr='7'): a row with these figures as printed."""
     cells = {metric: Cell(metric, value) for metric, value in ((SHORT.get(k, f"recall@{k[1:]}"), v) for k, v in printed.items())}
     return Row(system=system, setting="", cells=cells, pool=pool, spread=spread)
@@ -80,7 +82,7 @@ def test_bounds_hold_for_any_real_ranks() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         ranks = np.minimum(1 + rng.geometric(rng.uniform(0.01, 0.9), 300), 400)
-        printed = {f"r{k}": f"{100 * np.mean(ranks <= k):.1f}" for k in (1, 5, 10, 50)}
+        printed: dict[str, Any] = {f"r{k}": f"{100 * np.mean(ranks <= k):.1f}" for k in (1, 5, 10, 50)}
         printed |= {"mean": f"{ranks.mean():.1f}", "mrr": f"{np.mean(1 / ranks):.3f}", "medr": f"{np.median(ranks):g}"}
         found = row(pool=400, **printed)
         assert [f for test in (shapes.bounds, shapes.median, shapes.monotone) for f in test(found)] == []
