@@ -22,9 +22,11 @@ from benchmarks.record import Entry
 from svmbench import plugins
 from svmbench.errors import BadInput
 from svmbench.records import V2M
+from svmbench.store import RunFolder
 
 WORST = {False: 0, True: 1, None: 2}  # of several findings of one check, the first of these is told
 SEPARATOR = ": "
+BASELINES = "benchmarks.baselines"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def of_records(paths: Sequence[Path]) -> list[Audited]:
         if entry is not None:
             about = entry.values["data"]
             runs.setdefault((folder.parent.parent / "features" / about["revision"][:16], about["split"], about["folds"]))
-    return [_of_data(pack, split, folds) for pack, split, folds in runs if pack.is_dir()] + found
+    return [_of_data(*about) for about in runs if about[0].is_dir() or RunFolder(about[0].parent.parent).is_run()] + found
 
 
 def scores(ranks: Mapping[str, Ranks]) -> str:
@@ -80,7 +82,8 @@ def _of_entry(entry: Entry, faults: list[str]) -> Audited:
     evidence = Evidence(ranks=ranks, song_N=song_N, unit=entry.values["protocol"]["gallery_unit"])
     findings = [_whole(faults), *_with_recorded(checks.run(evidence), entry.values["checks"])]
     baseline = entry.values["model"]["baseline"]
-    module = plugins.load("benchmarks.baselines", baseline) if entry.values["kind"] == "reproduced" else None
+    ours = entry.values["kind"] == "reproduced" and baseline in plugins.names(BASELINES)
+    module = plugins.load(BASELINES, baseline) if ours else None
     return Audited(entry.title, tuple(findings), frozenset(getattr(module, "BY_DESIGN", ())), scores(ranks))
 
 

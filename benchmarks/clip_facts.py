@@ -20,7 +20,12 @@ from svmbench.groups import groups
 from svmbench.store import RunFolder
 
 LOUDNESS = "loudness"  # what the name of the measure begins with (loudness_lufs, in LUFS)
-TABLES = ("posts", "listening", "duplicates", "labels")
+TABLES = {  # and the columns that are read of them
+    "posts": ("platform", "post_id", "author_hash"),
+    "listening": ("first", "second"),
+    "duplicates": ("clip_id", "cluster"),
+    "labels": ("clip_id", "label"),
+}
 Index = npt.NDArray[np.int64]
 
 
@@ -88,15 +93,15 @@ def _loudness(clips: pa.Table) -> npt.NDArray[np.float64]:
 
 def _authors(run: RunFolder, clip_ids: Sequence[str]) -> list[str | None]:
     """A clip's id is '<platform>-<post_id>-<number>'."""
-    posts = run.read_table("posts", ["platform", "post_id", "author_hash"])
+    posts = run.read_table("posts", [*TABLES["posts"]])
     rows = () if posts is None else zip(*(posts[name].to_pylist() for name in posts.column_names), strict=True)
     author = {f"{platform}-{post_id}": author_hash for platform, post_id, author_hash in rows}
     return [author.get(clip_id.rpartition("-")[0]) or None for clip_id in clip_ids]
 
 
 def _sound(run: RunFolder, clip_ids: Sequence[str], song_ids: Sequence[str]) -> Index:
-    listening = run.read_table("listening", ["first", "second"])
-    if listening is None:
+    listening = run.read_table("listening", [*TABLES["listening"]])
+    if listening is None or not listening.num_rows:
         return np.full(len(clip_ids), -1, np.int64)
     row = listening.to_pylist()[-1]
     own = [[("clip", c), ("song", s)] for c, s in zip(clip_ids, song_ids, strict=True)]

@@ -8,14 +8,14 @@ An .npz file (numpy.savez, without pickled objects) with
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.npz import read_npz, texts
 from svmbench.errors import BadInput
 
 SIDES = ("video", "music")
@@ -37,7 +37,7 @@ class Embeddings:
 
 def read_embeddings(path: Path) -> Embeddings:
     """BadInput with one line for whatever is wrong with the file."""
-    arrays = _arrays(path)
+    arrays = read_npz(path, "write it with numpy.savez(path, video=..., music=..., song=...)")
     missing = [name for name in (*SIDES, "song") if name not in arrays]
     if missing:
         has = ", ".join(sorted(arrays)) or "nothing"
@@ -50,19 +50,6 @@ def read_embeddings(path: Path) -> Embeddings:
         raise BadInput(f"{path}: video has {dims} dimensions and music {sides['music'].shape[1]}; cosine needs the same")
     song_N = _song(arrays["song"], rows, path)
     return Embeddings(sides["video"], sides["music"], song_N, _ids(arrays.get("ids"), rows, path))
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist or is no file")
-    if not zipfile.is_zipfile(path):
-        raise BadInput(f"{path} is no whole .npz file; write it with numpy.savez(path, video=..., music=..., song=...)")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "it holds Python objects, which are not read" if "Object arrays" in str(error) else "it is damaged"
-        raise BadInput(f"{path}: cannot be read: {reason}; write it with numpy.savez") from error
 
 
 def _side(values: np.ndarray, name: str, path: Path) -> npt.NDArray[np.float32]:
@@ -98,8 +85,8 @@ def _ids(values: np.ndarray | None, rows: int, path: Path) -> tuple[str, ...]:
         return ()
     if values.shape != (rows,) or values.dtype.kind not in "iuSU":
         raise BadInput(f"{path}: ids has the shape {values.shape} of {values.dtype}; it must be ({rows},) names, one a clip")
-    ids = tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.tolist())
+    ids = tuple(texts(values))
     if len(set(ids)) < rows:
-        twice = next(i for i in ids if ids.count(i) > 1)
+        twice = Counter(ids).most_common(1)[0][0]
         raise BadInput(f"{path}: ids has {twice!r} more than once; every clip needs a name of its own")
     return ids

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from svmbench import __version__
@@ -33,33 +35,31 @@ class Rows:
         wanted = {self.place[clip_id][:2]: clip_id for clip_id in clip_ids}
         for number, part in enumerate(self.parts):
             row = 0
-            for values, lengths in _batches(part, self.dim):
-                ends = np.cumsum(lengths)
-                if ends[-1] * self.dim != len(values):
+            for values, lengths, claimed in _batches(part):
+                if not np.array_equal(lengths, claimed * self.dim):
                     raise BadInput(f"{part} is damaged: a row of the feature {self.name!r} has not the length that it claims")
+                ends = np.cumsum(claimed)
                 steps_PD = values.reshape(-1, self.dim)
-                for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+                for end, length in zip(ends.tolist(), claimed.tolist(), strict=True):
                     if (number, row) in wanted:
                         yield wanted[number, row], steps_PD[end - length : end]
                     row += 1
 
 
-def _batches(part: Path, dim: int) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
-    """The values of some rows one after the other, and the number of steps of each row. One batch is in memory at a time."""
+def _batches(part: Path) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[np.int64]]]:
+    """The values of some rows one after the other, how many each row has, and its number of steps as it says. One batch is in
+    memory at a time."""
     with pq.ParquetFile(part, buffer_size=1 << 20, pre_buffer=False) as file:
         groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
         size = sum(group.total_byte_size for group in groups) / max(1, file.metadata.num_rows)
         for batch in file.iter_batches(max(1, int(BATCH_BYTES / max(size, 1))), columns=["num_steps", "values"]):
-            yield np.asarray(batch["values"].flatten(), np.float32), np.asarray(batch["num_steps"], np.int64)
+            lengths = np.asarray(pc.list_value_length(batch["values"]))
+            yield np.asarray(batch["values"].flatten(), np.float32), lengths, np.asarray(batch["num_steps"], np.int64)
 
 
 def find(run: RunFolder, name: str) -> Rows:
     """The rows of a feature; BadInput where it has none, its table is of another version, or its clips have different widths."""
     parts = run.table_parts(f"features_{name}")
-    if not parts:
-        raise BadInput(
-            f"{run.path} has no rows of the feature {name!r}; run 'svmbench curate' or 'svmbench import-features' first"
-        )
     place: dict[str, tuple[int, int, int]] = {}
     first_of: dict[int, str] = {}
     for number, part in enumerate(parts):
@@ -69,6 +69,10 @@ def find(run: RunFolder, name: str) -> Rows:
         for row, (clip_id, num_steps, dim) in enumerate(zip(*columns, strict=True)):
             place[clip_id] = (number, row, num_steps)
             first_of.setdefault(dim, clip_id)
+    if not place:
+        raise BadInput(
+            f"{run.path} has no rows of the feature {name!r}; run 'svmbench curate' or 'svmbench import-features' first"
+        )
     if len(first_of) > 1:
         raise BadInput(
             f"the feature {name!r} has clips of different width: {sorted(first_of)} "
@@ -81,6 +85,8 @@ def require_columns(part: Path, columns: Mapping[str, pa.DataType | None], table
     """BadInput where a part of a table lacks a column, or has it in another type (None: any), or is no Parquet file."""
     try:
         schema = pq.read_schema(part)
+    except FileNotFoundError:
+        raise  # another process may just have replaced it: make_pack reads again
     except (pa.ArrowInvalid, OSError) as error:
         raise BadInput(
             f"{part} cannot be read ({' '.join(str(error).split())[:80]}); put back a copy, or make the run again"

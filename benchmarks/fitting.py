@@ -28,11 +28,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model (None where there are only its embeddings), and what its training took."""
+    """A fitted model (None where there are only its embeddings), what its training took, and the seeds it was fitted with."""
 
     model: Any
     train_s: float
     started: str
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,25 @@ def refit(job: Job) -> Callable[[Pairs, Pairs], Model] | None:
     return again
 
 
+def fit_again(job: Job, seeds: tuple[int, ...], parts: tuple[Pairs, Pairs]) -> Callable[[], Model] | None:
+    """The same fit once more, or None as from `refit`. seeds: those that were fitted together, this one among them.
+
+    On a GPU they may have been one stacked model, and are one again: the company changes the last bits of a product there. On a
+    CPU it changes nothing, and a user's model is always fitted alone.
+    """
+    if refit(job) is None:
+        return None
+    together = hasattr(job.module(), "fit_seeds") and not job.own and parts[0].song_B.device.type != "cpu"
+    company = seeds if together else (job.seed,)
+
+    @torch.enable_grad()
+    def again() -> Model:
+        model: Model = fit_seeds(job, company, parts)[company.index(job.seed)]
+        return model
+
+    return again
+
+
 def embed_rows(model: Model, part: Pairs, rows: int) -> tuple[Floats, Floats]:
     """`embed` with so many clips on the device at once."""
     blocks = [embed(model, part[low : low + rows]) for low in range(0, len(part), rows)]
@@ -129,8 +149,8 @@ def saved_vectors(job: Job, clips: Ints) -> tuple[Floats, Floats]:
     return video, music
 
 
-def watched(job: Job, test: Pairs) -> AbstractContextManager[None]:
-    """A user's model may not change what it embeds."""
+def watched(job: Job, parts: Mapping[str, Pairs]) -> AbstractContextManager[None]:
+    """A user's model may not change what it embeds, nor what it was fitted on."""
     if job.own is None or job.own.vectors:
         return contextlib.nullcontext()
-    return own_model.unchanged(job.own, "encode_video or encode_music", test)
+    return own_model.unchanged(job.own, "encode_video or encode_music", *parts.values())

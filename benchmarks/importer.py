@@ -24,14 +24,13 @@ Numbers of any type; float32 is kept.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.npz import read_npz, texts
 from svmbench.errors import BadInput
 from svmbench.progress import Progress
 from svmbench.records import Box, Clip, Features, Split, features_table, to_table
@@ -63,7 +62,7 @@ def import_features(path: Path, run: RunFolder, *, window_s: float | None = None
     """
     if window_s is not None and not window_s > 0:
         raise BadInput(f"the window is {window_s:g} s and must be longer than 0")
-    bundle = _checked(_read(path), path)
+    bundle = _checked(read_npz(path, "format: docs/features.md"), path)
     source = {"kind": "file", "sha256": sha256_file(path), "window_s": window_s}
     known = run.settings().get("import")
     if (known is not None and {"kind": "file", **known} != source) or (known is None and run.table_names()):
@@ -81,53 +80,34 @@ def import_features(path: Path, run: RunFolder, *, window_s: float | None = None
         stage.add(kept=len(bundle.track_ids) - len(empty))
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist; name an .npz file (format: docs/features.md)")
-    if not zipfile.is_zipfile(path):
-        raise BadInput(
-            f"{path} cannot be read as an .npz file: it is no zip archive, or its end is missing (format: docs/features.md)"
-        )
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise BadInput(f"{path} cannot be read as an .npz file of plain arrays: {' '.join(str(error).split())[:120]}") from error
-
-
 def _checked(arrays: dict[str, np.ndarray], path: Path) -> Bundle:
     """The arrays in one form, or BadInput with the first thing that is wrong."""
     if "track_id" not in arrays or arrays["track_id"].ndim != 1 or not len(arrays["track_id"]):
         raise BadInput(f"{path}: the array track_id (one name a track) is missing or empty")
-    tracks = [str(t) for t in arrays["track_id"]]
+    tracks = texts(arrays["track_id"])
     if len(set(tracks)) < len(tracks):
         raise BadInput(f"{path}: track_id has {len(tracks) - len(set(tracks))} names twice")
     for name in ("track_song", "track_split"):
         if name in arrays and arrays[name].shape != (len(tracks),):
             raise BadInput(f"{path}: {name} has the shape {arrays[name].shape} and must be ({len(tracks)},), one a track")
     owner = arrays.get("segment_track", np.arange(len(tracks)))
-    start = arrays.get("segment_start_s", np.zeros(len(owner)))
+    start = arrays.get("segment_start_s", np.zeros(owner.shape))
     if owner.ndim != 1 or owner.dtype.kind not in "iu" or not len(owner) or owner.min() < 0 or owner.max() >= len(tracks):
         raise BadInput(f"{path}: segment_track must hold whole numbers from 0 to {len(tracks) - 1}, one a segment")
     if (
         start.shape != owner.shape
         or start.dtype.kind not in "iuf"
         or ("segment_track" in arrays) != ("segment_start_s" in arrays)
+        or not np.isfinite(start).all()
     ):
-        raise BadInput(f"{path}: segment_track and segment_start_s belong together, one number a segment each")
+        raise BadInput(f"{path}: segment_track and segment_start_s belong together, one finite number a segment each")
     order = np.lexsort((start, owner))
     owner, start = owner[order].astype(np.int64), start[order].astype(np.float64)
     segment_s = _segment_s(arrays, owner, start, path)
     of_segment = [tracks[track] for track in arrays.get("segment_track", np.arange(len(tracks)))]
+    for name in texts(arrays.get("per_second", np.empty(0)).reshape(-1)):
+        if name not in arrays or not name.startswith(("video_", "music_")) or arrays[name].ndim != 2:
+            raise BadInput(f"{path}: per_second names {name!r}, which is no feature with two axes in this file")
     features = {
         name: _feature(arrays, name, of_segment, segment_s, path)[order]
         for name in sorted(arrays)
@@ -135,10 +115,10 @@ def _checked(arrays: dict[str, np.ndarray], path: Path) -> Bundle:
     }
     if {n.split("_", 1)[0] for n in features} != {"video", "music"}:
         raise BadInput(f"{path}: needs at least one array video_NAME and one music_NAME; it has {', '.join(sorted(arrays))}")
-    splits = [str(s) for s in arrays.get("track_split", [])]
+    splits = texts(arrays.get("track_split", np.empty(0)))
     if set(splits) - set(PARTS):
         raise BadInput(f"{path}: track_split has {sorted(set(splits) - set(PARTS))[0]!r}; allowed: {', '.join(PARTS)}")
-    songs = [str(s) for s in arrays.get("track_song", arrays["track_id"])]
+    songs = texts(arrays.get("track_song", arrays["track_id"]))
     return Bundle(tracks, songs, splits, owner, start, segment_s, features)
 
 
@@ -171,7 +151,7 @@ def _feature(arrays: dict[str, np.ndarray], name: str, of_segment: list[str], se
         )
     if values.ndim == 3:
         return values
-    named = arrays["per_second"].astype(str) if "per_second" in arrays else None
+    named = texts(arrays["per_second"].reshape(-1)) if "per_second" in arrays else None
     rate = values.shape[1] == round(segment_s) > 1 if named is None else name in named
     return values[:, :, None] if rate else values[:, None, :]
 

@@ -41,6 +41,13 @@ class Steps:
     def __getitem__(self, rows: Rows) -> Steps:
         return replace(self, start_B=self.start_B[rows], length_B=self.length_B[rows])
 
+    def alone(self) -> Steps:
+        """The same with a copy of these clips' steps, and no others."""
+        start_B = self.length_B.cumsum(0) - self.length_B
+        index_P = torch.repeat_interleave(self.start_B - start_B, self.length_B)
+        packed_PD = self.packed_PD[index_P + torch.arange(len(index_P), device=index_P.device)]
+        return replace(self, packed_PD=packed_PD, start_B=start_B)
+
     def padded(self) -> tuple[torch.Tensor, torch.Tensor]:
         """values_BTD float32, standardised, 0 behind the end; mask_BT bool, True where there is a step. T is `longest`."""
         place_T = torch.arange(self.longest, device=self.start_B.device)
@@ -73,6 +80,10 @@ class Inputs:
             None if self.tags_B is None else self.tags_B[rows],
         )
 
+    def alone(self) -> Inputs:
+        """The same with the steps of these clips alone."""
+        return replace(self, steps={name: steps.alone() for name, steps in self.steps.items()})
+
     @property
     def device(self) -> torch.device:
         return self.vectors_BV.device
@@ -91,6 +102,10 @@ class Pairs:
 
     def __getitem__(self, rows: Rows) -> Pairs:
         return Pairs(self.video[rows], self.music[rows], self.song_B[rows])
+
+    def alone(self) -> Pairs:
+        """The same with the steps of these clips alone."""
+        return replace(self, video=self.video.alone(), music=self.music.alone())
 
     def shuffled(self, seed: int) -> Pairs:
         """The same videos with the music of other clips: a control from which nothing can be learnt about the pairing."""

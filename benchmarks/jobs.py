@@ -35,7 +35,7 @@ ROOT = Path(benchmarks.__file__ or "").parent.parent
 # of a fit (rows, groups, checked settings) is in the data revision and in the settings. The worker comes without its imports, as
 # it also imports what is derived from ranks later.
 FIT = ("benchmarks/data.py", "benchmarks/ranking.py", "benchmarks/towers.py", "benchmarks/checks/*.py")
-WORKER = ("benchmarks/worker.py", "benchmarks/fitting.py", "benchmarks/memory.py")
+WORKER = ("benchmarks/worker.py", "benchmarks/fitting.py", "benchmarks/memory.py", "benchmarks/rows.py")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def matrix(pack: data.Pack, wanted: Wanted, scored: Iterable[Mapping[str, Any]] 
             jobs += _variant(pack, wanted, (name, module, variant), features, before)
     if not jobs and not unusable:
         raise BadSettings("shuffle_pairs: none of the named baselines learns from pairs")
-    return jobs, unusable
+    return list({job.key: job for job in jobs}.values()), unusable  # once, also where a name was given twice
 
 
 def _own(own: Own | None) -> list[tuple[str, Any, list[str]]]:
@@ -176,12 +176,14 @@ def plain(settings: Any) -> dict[str, Any]:
 def groups(jobs: list[Job], workers: int) -> list[tuple[Job, ...]]:
     """Jobs that a worker does together: the seeds of one baseline, variant and fold, since their weights may be stacked.
 
-    Each shuffling has training pairs of its own, so it is alone. Where there are fewer groups than workers, the largest are split
-    in halves. Groups decide speed and nothing else.
+    Each shuffling has training pairs of its own, so it is alone; so is each fit of a user's model, which may draw random numbers
+    when it embeds. Where there are fewer groups than workers, the largest are split in halves. Groups decide speed; on a GPU the
+    last bits of a stacked fit too.
     """
     found: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
     for job in jobs:
-        found[job.baseline, job.variant, job.fold, job.seed if job.shuffled else None].append(job)
+        alone = job.shuffled or job.own is not None
+        found[job.baseline, job.variant, job.fold, job.seed if alone else None].append(job)
     made = [tuple(group) for group in found.values()]
     while len(made) < workers and max(map(len, made), default=0) > 1:
         place = max(range(len(made)), key=lambda i: len(made[i]))
@@ -204,8 +206,8 @@ def code_of(baseline: str, own: Own | None = None) -> str:
     The files are known by their place below the checkout and by their content. A user's model is its own source.
     """
     found = set(ROOT.joinpath(name) for name in WORKER)
-    roots = [ROOT / "benchmarks" / "own_model.py"] if own else [ROOT / "benchmarks" / "baselines" / f"{baseline}.py"]
-    open_ = roots + [path for pattern in FIT for path in ROOT.glob(pattern)]
+    named = f"baselines/{baseline}.py" if own is None else "own_embeddings.py" if own.vectors else "own_model.py"
+    open_ = [ROOT / "benchmarks" / named] + [path for pattern in FIT for path in ROOT.glob(pattern)]
     while open_:
         path = open_.pop()
         if path not in found:

@@ -15,11 +15,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from svmbench.store import RunFolder
 
+STARTING = "workers are starting: seconds, or a minute on a busy machine"
 EVERY_S = 0.5  # between two notes, and between two looks at them; ours
+COLUMNS = ("baseline", "seeds", "fold", "doing", "loss", "validation", "at most")
+LESS = ("loss", "validation", "fold", "seeds")  # what a narrow terminal goes without, in this order
 
 
 @dataclass(frozen=True)
@@ -99,28 +105,39 @@ class LiveTable:
     def __init__(self, run: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.run, self.clock = run, clock
         self.looked_s = float("-inf")
-        self.table: Any = Table()
+        self.notes: list[Note] = []
+        self.begun = False
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.clock() - self.looked_s >= EVERY_S:
-            self.looked_s, self.table = self.clock(), table(read(self.run))
-        return self.table
+            self.looked_s, self.notes = self.clock(), read(self.run)
+        self.begun = self.begun or bool(self.notes)
+        yield table(self.notes, options.max_width) if self.begun else Text(f"  {STARTING}", style="dim")
 
 
-def table(notes: list[Note]) -> Any:
-    """The notes as a table; nothing at all where there are none."""
+def table(notes: list[Note], width: int) -> Any:
+    """The notes as a table, without the columns of LESS that a terminal of this width has no room for; nothing where there are no
+    notes."""
     if not notes:
         return ""
-    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("baseline", "seeds", "fold", "doing", "epoch", "loss", "validation", "at most"):
-        shown.add_column(name, justify="left" if name in ("baseline", "doing") else "right", no_wrap=True)
+    columns = {name: [name] for name in COLUMNS}
     for note in notes:
-        epoch = "" if note.epoch is None else f"{note.epoch + 1}/{note.epochs}"
+        epoch = "" if note.epoch is None else f" {note.epoch + 1}/{note.epochs}"
         left_s = note.left_s()
-        shown.add_row(
-            f"{note.baseline} {note.variant}", span(note.seeds), "" if note.fold is None else str(note.fold), note.doing, epoch,
+        cells = (
+            f"{note.baseline} {note.variant}", span(note.seeds), "" if note.fold is None else str(note.fold), note.doing + epoch,
             _number(note.loss), _number(note.val), "" if left_s is None else duration(left_s),
         )  # fmt: skip
+        for name, cell in zip(COLUMNS, cells, strict=True):
+            columns[name].append(cell)
+    for name in LESS:
+        if sum(max(map(len, cells)) + 2 for cells in columns.values()) > width:
+            del columns[name]
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        shown.add_column(name, justify="left" if name in ("baseline", "doing") else "right", no_wrap=True)
+    for row in list(zip(*columns.values(), strict=True))[1:]:
+        shown.add_row(*map(escape, row))
     return shown
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import data
+from benchmarks.npz import read_npz, texts
 from benchmarks.own_model import Own
 from svmbench.errors import BadInput
 from svmbench.store import RunFolder, sha256_file, write_atomically
@@ -39,7 +39,10 @@ def load(text: str, run: RunFolder, *, folds: int | None = None) -> Own:
     place = {clip: i for i, clip in enumerate(pack.clip_ids)}
     foreign = [clip for clip in ids if clip not in place]
     if foreign:
-        raise BadInput(f"--model: {text}: {len(foreign)} of its {len(ids)} ids are no clips of {run.path}, first {foreign[0]!r}")
+        raise BadInput(
+            f"--model: {text}: {len(foreign)} of its {len(ids)} ids are no clips of {run.path}, first {foreign[0]!r}; "
+            f"a clip of the run is called {pack.clip_ids[0]!r}"
+        )
     scored = [int(i) for i in (range(len(place)) if folds else pack.parts.get("test", ()))]
     missing = sorted({pack.clip_ids[i] for i in scored} - set(ids))
     if missing:
@@ -60,13 +63,10 @@ def _save(path: Path, values: npt.NDArray[np.float32]) -> None:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise BadInput(f"--model: {path} does not exist")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput(f"--model: {path} cannot be read as an .npz file of plain arrays; write it with numpy.savez") from error
+        arrays = read_npz(path, "write it with numpy.savez")
+    except BadInput as error:
+        raise BadInput(f"--model: {error}") from error
     for name in ("ids", *data.MODALITIES):
         if name not in arrays:
             has = ", ".join(sorted(arrays)) or "nothing"
@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _ids(path: Path, arrays: dict[str, np.ndarray]) -> list[str]:
     if arrays["ids"].ndim != 1 or arrays["ids"].dtype.kind not in "US" or not len(arrays["ids"]):
         raise BadInput(f"--model: {path}: ids must be (N,) text, not {arrays['ids'].shape} of {arrays['ids'].dtype}")
-    ids = [clip.decode("utf-8", "replace") if isinstance(clip, bytes) else str(clip) for clip in arrays["ids"].tolist()]
+    ids = texts(arrays["ids"])
     twice = [clip for clip, count in Counter(ids).items() if count > 1]
     if twice:
         raise BadInput(f"--model: {path}: {len(twice)} ids stand there more than once, first {twice[0]!r}")

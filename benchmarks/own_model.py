@@ -18,9 +18,10 @@ import inspect
 import json
 import linecache
 import random
+import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -75,20 +76,35 @@ def module(own: Own) -> Any:
         return SimpleNamespace(NEEDS=(), VARIANTS={"default": {}}, SEEDED=False, LEARNS=False, CONTROL=True)
     cls = _class(own)
     return SimpleNamespace(
-        NEEDS=tuple(getattr(cls, "NEEDS", ())), STEPS=bool(getattr(cls, "STEPS", False)), TAGS=bool(getattr(cls, "TAGS", False)),
+        NEEDS=_needs(own, cls), STEPS=bool(getattr(cls, "STEPS", False)), TAGS=bool(getattr(cls, "TAGS", False)),
         LEARNS=bool(getattr(cls, "LEARNS", True)), VARIANTS={"default": dict(getattr(cls, "SETTINGS", {}))},
         fit_seeds=partial(_fit_seeds, own),
     )  # fmt: skip
 
 
+def _needs(own: Own, cls: type) -> tuple[str, ...]:
+    """NEEDS; a name alone stands for the tuple with it."""
+    needs = getattr(cls, "NEEDS", ())
+    needs = (needs,) if isinstance(needs, str) else needs
+    if not isinstance(needs, tuple | list) or not all(isinstance(name, str) for name in needs):
+        raise BadInput(f"{own.file}: {own.name}.NEEDS must be names of features such as ('clip', 'clap'), not {needs!r}")
+    return tuple(needs)
+
+
 @lru_cache(maxsize=8)
 def _class(own: Own) -> type:
-    """The class, from its source; BadInput where there is none, or it lacks what is used of it."""
+    """The class, to be looked at; a fit has one that is made for it alone."""
+    return _made(own)
+
+
+def _made(own: Own) -> type:
+    """The class, made anew from its source; BadInput where there is none, or it lacks what is used of it."""
     made = ModuleType(f"own_model_{own.sha256[:12]}")
     made.__file__ = own.file
+    sys.modules[made.__name__] = made  # where dataclasses and pickle look for it
     linecache.cache[own.file] = (len(own.source), None, own.source.splitlines(True), own.file)  # for the lines of a traceback
     with _users_code(own, "the file"):
-        exec(compile(own.source, own.file, "exec"), made.__dict__)
+        exec(compile(own.source, own.file, "exec", dont_inherit=True), made.__dict__)
     classes = [n for n, v in vars(made).items() if isinstance(v, type) and v.__module__ == made.__name__]
     cls = vars(made).get(own.name)
     if not isinstance(cls, type):
@@ -111,18 +127,42 @@ def _class(own: Own) -> type:
 
 @contextmanager
 def _users_code(own: Own, what: str) -> Iterator[None]:
-    """Any error of the user's code becomes one line that says where in it. Too little memory is left to the worker."""
+    """Any error of the user's code becomes one line that says where in it. Too little memory is left to the worker.
+
+    What it prints goes to stderr, and how it sets torch is as it was again afterwards: other fits of this process come after it.
+    """
     try:
-        yield
+        with redirect_stdout(sys.stderr), _torch_as_it_was():
+            yield
     except SyntaxError as error:
         raise BadInput(f"{own.file}:{error.lineno}: {error.msg}") from error
-    except (Exception, SystemExit) as error:
-        if isinstance(error, SvmbenchError) or out_of_memory(error):
+    except BaseException as error:
+        if isinstance(error, SvmbenchError | KeyboardInterrupt | GeneratorExit) or out_of_memory(error):
             raise
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own.file]
         where = f"{own.file}:{lines[-1]}" if lines else own.file
         message = " ".join(str(error).split())[:300]
         raise BadInput(f"{where}: {own.name}, {what}: {type(error).__name__}: {message}") from error
+
+
+@contextmanager
+def _torch_as_it_was() -> Iterator[None]:
+    dtype, threads, grad = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
+    matmul, strict, device = (
+        torch.get_float32_matmul_precision(),
+        torch.get_deterministic_debug_mode(),
+        torch.get_default_device(),
+    )
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(grad)
+        torch.set_float32_matmul_precision(matmul)
+        torch.set_deterministic_debug_mode(strict)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None)
 
 
 def _fit_seeds(own: Own, train: Pairs, val: Pairs, settings: Any, seeds: tuple[int, ...], report: Report) -> list[Any]:
@@ -134,8 +174,9 @@ def _fit(own: Own, train: Pairs, val: Pairs, seed: int) -> OwnModel | PairScorer
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+    cls = _made(own)  # what an earlier fit left in it, or in the file's own variables, is no part of this one
     with unchanged(own, "fit", train, val), _users_code(own, "fit"), torch.enable_grad():
-        user = _class(own)()
+        user = cls()
         answer = user.fit(train, val, seed)
     if answer is not None and answer is not user:
         raise BadInput(f"{own.file}: {own.name}.fit must return nothing or self, not {type(answer).__name__}")
@@ -145,21 +186,21 @@ def _fit(own: Own, train: Pairs, val: Pairs, seed: int) -> OwnModel | PairScorer
 @contextmanager
 def unchanged(own: Own, what: str, *parts: Pairs) -> Iterator[None]:
     """BadInput where the numbers that a model was handed are others afterwards."""
-    before = [_fingerprint(part) for part in parts]
+    before = _fingerprint(*parts)
     yield
-    if before != [_fingerprint(part) for part in parts]:
+    if before != _fingerprint(*parts):
         raise BadInput(f"{own.file}: {own.name}.{what} changes the inputs that it is handed, in place; work on a copy (.clone())")
 
 
-def _fingerprint(part: Pairs) -> list[int]:
+def _fingerprint(*parts: Pairs) -> list[int]:
     """A number a tensor that other values, or the same at other places, would change: the sum of its bits, mixed with their
     places (by the finaliser of SplitMix64)."""
     found = []
-    tensors = [part.song_B]
-    for side in (part.video, part.music):
+    tensors = [part.song_B for part in parts]
+    for side in [side for part in parts for side in (part.video, part.music)]:
         tensors += [side.vectors_BV, *([] if side.tags_B is None else [side.tags_B])]
         tensors += [t for s in side.steps.values() for t in (s.packed_PD, s.start_B, s.length_B, s.mean_D, s.scale_D)]
-    for tensor in tensors:
+    for tensor in {id(tensor): tensor for tensor in tensors}.values():
         kind = {2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
         bits = tensor.detach().reshape(-1).view(kind)
         total = 0
@@ -215,7 +256,7 @@ def num_params(model: Any) -> int:
     """Numbers of a user's model: parameters of its modules and its tensors, where it keeps them as attributes."""
     user = model.user if model else None
     found: list[torch.Tensor] = list(user.parameters()) if isinstance(user, nn.Module) else []
-    for value in [] if found else vars(user).values() if user else []:
+    for value in [] if found else getattr(user, "__dict__", {}).values():
         found += list(value.parameters()) if isinstance(value, nn.Module) else [value] if isinstance(value, torch.Tensor) else []
     return sum(tensor.numel() for tensor in found)
 

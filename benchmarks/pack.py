@@ -55,7 +55,7 @@ class Pack:
     revision: sha256 of the contents. source: where they came from, as the run's settings say: kind, and for a published dataset
     repo and commit (40 hex digits). split_sha256: over the sorted lines 'PART<tab>CLIP_ID' of the run's split; None without one.
     groups: a number a clip; clips of one song, or of the same media file, have the same and are never parted by a fold.
-    left_out: reason -> ids of clips or features that are not in the pack. tags: names of the unified labels, by their code.
+    left_out: reason -> number of clips or features that are not in the pack. tags: names of the unified labels, by their code.
     """
 
     folder: Path
@@ -115,9 +115,13 @@ class Pack:
 def open_pack(folder: Path) -> Pack:
     """A pack that make_pack has written; BadInput where it is none, or a file of it has not the size that it was written with."""
     try:
-        values = json.loads((folder / HEADER).read_text())
-    except (OSError, ValueError) as error:
+        return _opened(folder, json.loads((folder / HEADER).read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{folder} is not a feature pack ({HEADER} is missing or damaged); delete it, it is made again") from error
+
+
+def _opened(folder: Path, values: dict[str, Any]) -> Pack:
+    """values: what the header says. Any of KeyError, TypeError and AttributeError where it has another form."""
     if values.pop("format", None) != FORMAT:
         raise BadInput(f"{folder} is a feature pack of another version of svmbench; delete it, it is made again")
     for name, size in values.pop("files").items():

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from benchmarks.clip_facts import ClipFacts
 from benchmarks.feature_files import sync, write_feature
 from benchmarks.feature_rows import Rows
 from benchmarks.pack import FORMAT, HEADER, Pack, Stored, open_pack
-from svmbench.errors import BadInput, Leak
+from svmbench.errors import BadInput, Leak, StorageError
 from svmbench.groups import groups
 from svmbench.records import Split
 from svmbench.store import RunFolder, disk_errors, sync_folder, write_json
@@ -33,13 +34,40 @@ from svmbench.store import RunFolder, disk_errors, sync_folder, write_json
 STAGE = "pack"
 MADE_FROM = "made_from.json"
 CLIP_COLUMNS = ("clip_id", "song_id", "start_s", "end_s", "media")
+COLUMNS = {"clips": CLIP_COLUMNS, "candidates": ("clip_id",), "splits": ("name", "clip_ids"), **clip_facts.TABLES}
+ATTEMPTS = 3  # ours: readings of tables that another process is replacing
+
+
+class _Changed(Exception):
+    """The tables are no longer those that the reading began with, so what was read may be a mixture."""
 
 
 def make_pack(run: RunFolder) -> Pack:
     """The feature pack of a run, made if these data have none yet. A clip that lacks a feature is left out and counted.
 
-    BadInput, Leak or StorageError in one line where the run cannot be used, or another process is making its pack.
+    BadInput, Leak or StorageError in one line where the run cannot be used, or another process is making its pack or goes on
+    replacing its tables. Tables that change while they are read are read again, so a pack is never a mixture of two states.
     """
+    for _ in range(ATTEMPTS):
+        try:
+            return _found_or_made(run)
+        except _Changed:
+            continue
+        except FileNotFoundError as error:
+            if Path(error.filename or "") in [path for name in run.table_names() for path in run.table_parts(name)]:
+                raise BadInput(f"{error.filename} is missing; put back a copy, or make the run again") from error
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise BadInput(
+                f"a table of {run.path} is damaged ({' '.join(str(error).split())[:80]}); put back a copy, or make the run again"
+            ) from error
+    raise StorageError(
+        f"the tables of {run.path} change while they are read; wait for the command that writes them, then try again"
+    )
+
+
+def _found_or_made(run: RunFolder) -> Pack:
     modality = _modality(run)
     stamp = _stamp(run, modality)
     found = _made_from(run, stamp)
@@ -58,13 +86,15 @@ def make_pack(run: RunFolder) -> Pack:
 def _modality(run: RunFolder) -> dict[str, str]:
     """Feature -> 'video' or 'music', as the run's settings say."""
     try:
-        found = run.settings().get("features") or {}
-        if not isinstance(found, dict) or set(found.values()) - {"video", "music"}:
+        settings = run.settings()
+        found = settings.get("features") or {}
+        forms = [isinstance(settings.get(key) or {}, dict) for key in ("features", "import", "judge", "svmbench")]
+        if not all(forms) or set(found.values()) - {"video", "music"}:
             raise ValueError
     except (ValueError, TypeError) as error:
         raise BadInput(
-            f"{run.path / 'settings.json'} does not say which feature is of the picture and which of the music; it was written "
-            "by another version of svmbench or by hand: curate or import again into a new folder"
+            f"{run.path / 'settings.json'} does not say which feature is of the picture and which of the music, or has another "
+            "form; it was written by another version of svmbench or by hand: curate or import again into a new folder"
         ) from error
     return {name: str(found[name]) for name in sorted(found)}
 
@@ -72,7 +102,7 @@ def _modality(run: RunFolder) -> dict[str, str]:
 def _stamp(run: RunFolder, modality: Mapping[str, str]) -> str:
     """sha256 of the names, sizes and times of the table parts that a pack is made from, and of the settings that it holds."""
     settings = run.settings()
-    tables = ("clips", "candidates", "splits", *clip_facts.TABLES, *(f"features_{name}" for name in modality))
+    tables = (*COLUMNS, *(f"features_{name}" for name in modality))
     parts = [(name, path.name, *_size_and_time(path)) for name in tables for path in run.table_parts(name)]
     kept = [FORMAT, modality, _dataset(run), settings.get("import"), settings.get("judge"), parts]
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
@@ -84,13 +114,11 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def _made_from(run: RunFolder, stamp: str) -> Pack | None:
-    """The pack that was made from these very parts."""
+    """The pack that was made from these very parts; one that is damaged is as none, and `_make` writes over it."""
     for path in sorted((run.path / "features").glob(f"*/{MADE_FROM}")):
-        if path.parent.name != ".draft" and json.loads(path.read_text()).get("stamp") == stamp:
-            try:
+        with suppress(OSError, ValueError, BadInput):
+            if path.parent.name != ".draft" and json.loads(path.read_text()) == {"stamp": stamp}:
                 return open_pack(path.parent)
-            except BadInput:  # damaged: it is made again
-                shutil.rmtree(path.parent)
     return None
 
 
@@ -102,13 +130,18 @@ def _dataset(run: RunFolder) -> str:
 
 
 def _make(run: RunFolder, modality: Mapping[str, str], stamp: str, draft: Path) -> Pack:
+    for table, columns in COLUMNS.items():
+        for part in run.table_parts(table):
+            feature_rows.require_columns(part, dict.fromkeys(columns), table, run)
     clips = _clips(run)
     rows = {name: feature_rows.find(run, name) for name in modality}
+    splits, known = run.read(Split, "splits"), set(clips["clip_id"].to_pylist())
     clips, left_out = _complete(run, clips, rows)
+    strangers = {clip_id for split in splits for clip_id in split.clip_ids} - known
+    left_out |= {"split_of_no_clip": len(strangers)} if strangers else {}
     clip_ids, song_ids = clips["clip_id"].to_pylist(), clips["song_id"].to_pylist()
     keys = [_keys(song, media) for song, media in zip(song_ids, clips["media"].to_pylist(), strict=True)]
     together, facts = _groups(song_ids, keys), clip_facts.clip_facts(run, clips)
-    splits = run.read(Split, "splits")
     part_of = _parts(splits, clip_ids, keys)
     digest = _digest([*zip(clip_ids, song_ids, together, map(part_of.get, clip_ids), strict=True)], facts)
     features: dict[str, Stored] = {}
@@ -125,6 +158,8 @@ def _make(run: RunFolder, modality: Mapping[str, str], stamp: str, draft: Path) 
         "tags": facts.tags, "files": {path.name: path.stat().st_size for path in sorted(draft.iterdir())},
     }  # fmt: skip
     write_json(draft / HEADER, header)
+    if _stamp(run, _modality(run)) != stamp:
+        raise _Changed
     folder = run.path / "features" / digest.hexdigest()[:16]
     try:
         open_pack(folder)
@@ -145,8 +180,6 @@ def _clips(run: RunFolder) -> pa.Table:
         raise BadInput(
             f"{run.path} has no curated clips with features; run 'svmbench curate' or 'svmbench import-features' first"
         )
-    for part in parts:
-        feature_rows.require_columns(part, dict.fromkeys(CLIP_COLUMNS), "clips", run)
     table = pa.concat_tables(
         (feature_rows.read_columns(part, (*CLIP_COLUMNS, "measures")) for part in parts), promote_options="default"
     )
@@ -172,7 +205,7 @@ def _complete(run: RunFolder, clips: pa.Table, rows: Mapping[str, Rows]) -> tupl
                 f"of this run (the first is {ids[0] if ids else 'none'}); the ids do not match"
             )
         left_out[f"{name}_of_no_clip"] += len(strangers)
-    kept = pa.array([name is None for name in lacking])
+    kept = pa.array([name is None for name in lacking], pa.bool_())
     if not pc.any(kept).as_py():
         raise BadInput(f"no clip of {run.path} has all of the features {', '.join(rows)}")
     return clips.filter(kept), {reason: n for reason, n in left_out.items() if n}
@@ -191,9 +224,13 @@ def _groups(song_ids: Sequence[str], keys: Sequence[list[tuple[str, str]]]) -> l
 
 
 def _parts(splits: Sequence[Split], clip_ids: Sequence[str], keys: Sequence[list[tuple[str, str]]]) -> dict[str, str]:
-    """Clip -> part; Leak where a song or a media file stands in two parts, unless the split is as a paper published it: then the
-    check split_leak marks every row."""
-    part_of = {c: split.name for split in splits for c in split.clip_ids}
+    """Clip -> part; Leak where a clip stands in two parts, or a song or a media file does, unless the split is as a paper
+    published it: then the check split_leak marks every row."""
+    part_of: dict[str, str] = {}
+    for split in splits:
+        for clip_id in split.clip_ids:
+            if part_of.setdefault(clip_id, split.name) != split.name:
+                raise Leak(f"the clip {clip_id} stands in both {part_of[clip_id]!r} and {split.name!r}; split the run again")
     may_leak = any(split.rule == "as_published" for split in splits)
     seen: dict[tuple[str, str], str] = {}
     for clip_id, of_clip in zip(clip_ids, keys, strict=True):

@@ -32,7 +32,7 @@ def rounding(row_RD: Floats, column_CD: Floats) -> tuple[Floats, Floats]:
 
 def dot(left_PD: Floats, right_PD: Floats) -> Floats:
     """Similarity of each pair: summed in float64, rounded to float32 (P,)."""
-    return np.einsum("pd,pd->p", left_PD, right_PD, dtype=np.float64).astype(np.float32)
+    return np.asarray(np.einsum("pd,pd->p", left_PD, right_PD, dtype=np.float64), dtype=np.float32)
 
 
 class NumpyCounter:

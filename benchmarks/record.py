@@ -24,8 +24,9 @@ from jsonschema import Draft202012Validator
 
 from benchmarks import scoring, stats
 from benchmarks.ranking import COUNTS, LISTS, Ranks
+from benchmarks.record_input import FILE_SCHEMA, json_values, possible, ranks_table
 from svmbench import __version__, plugins
-from svmbench.errors import BadInput, BadScores
+from svmbench.errors import BadInput
 from svmbench.provenance import versions
 from svmbench.records import DIRECTIONS
 from svmbench.store import disk_errors, sha256_file, write_atomically, write_json
@@ -34,12 +35,8 @@ SCHEMA = "svmbench.result/1"
 RECORD, RANKS = "record.json", "ranks.parquet"
 FIT_FIELDS = ("key", "fold", "started", "wall_s", "train_s", "eval_s", "device", "gpu", "num_train", "epochs", "chosen_epoch",
               "chosen_by", "peak_gpu_mb", "checkpoint", "checkpoint_sha256")  # fmt: skip
-RANKS_COLUMNS = ("direction", "query_id", "song_id", "fold", *COUNTS, *LISTS)
-FILE_SCHEMA = pa.schema(
-    [("direction", pa.string()), ("query_id", pa.string()), ("song_id", pa.string()), ("fold", pa.int64())]
-    + [(name, pa.int64()) for name in COUNTS]
-    + [(name, pa.list_(pa.int64())) for name in LISTS]
-)
+RANKS_COLUMNS = tuple(FILE_SCHEMA.names)
+METHOD = "song bootstrap, percentile"
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,14 @@ class Listed:
     songs: npt.NDArray[np.str_]
     folds: npt.NDArray[np.int64]
     ranks: Ranks
+
+    def of_fold(self, fold: int) -> Listed:
+        """The queries of one fold alone."""
+        own = self.folds == fold
+        columns = {
+            name: [x for x, mine in zip(column, own, strict=True) if mine] for name, column in self.ranks.columns().items()
+        }
+        return Listed(self.queries[own], self.songs[own], self.folds[own], Ranks.from_columns(columns))
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def make(jobs: Sequence[Mapping[str, Any]], lists: Mapping[str, Listed], *, role
         "protocol": {"metric_spec": scoring.METRIC_SPEC, "gallery_unit": "song", "ties": "random order", "pool": None},
         "seed": first["seed"],
         "scores": {d: scoring.scores(found.ranks, found.songs) for d, found in lists.items()},
-        "uncertainty": {"method": "song bootstrap, percentile", "replicates": stats.REPLICATES, "seed": 0},
+        "uncertainty": {"method": METHOD, "replicates": stats.REPLICATES, "seed": 0},
         "group": None,
         "checks": {
             "failed": sorted({name for job in fits for name in job["checks"]}),
@@ -178,13 +183,13 @@ def find(paths: Sequence[Path]) -> list[Path]:
 def read_values(folder: Path) -> dict[str, Any]:
     """The values of a record of this version; BadInput otherwise."""
     try:
-        values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        values = json_values(folder / RECORD)
     except (OSError, ValueError) as error:
         raise BadInput(f"{folder / RECORD} cannot be read ({error}); copy the folder again") from error
     schema = values.get("schema") if isinstance(values, dict) else None
     if schema != SCHEMA:
         raise BadInput(
-            f"{folder / RECORD} is of another version: its schema is {schema!r}, this svmbench reads {SCHEMA!r}; "
+            f"{folder / RECORD} is of another version: its schema is {str(schema)[:40]!r}, this svmbench reads {SCHEMA!r}; "
             "use the svmbench that wrote it, or run the baselines again"
         )
     return dict(values)
@@ -207,29 +212,29 @@ def read(folder: Path) -> Entry:
     values = read_values(folder)
     if faults := schema_faults(values):
         raise BadInput(f"{folder / RECORD}: {faults[0]}")
-    return Entry(values, read_ranks(folder), folder)
+    lists = read_ranks(folder)
+    if not set(values["scores"]) == set(values["data"]["queries_sha256"]) == set(lists):
+        raise BadInput(f"{folder}: {RECORD} and {RANKS} are of other directions; one of the two was changed")
+    return Entry(values, lists, folder)
 
 
 def read_ranks(folder: Path) -> dict[str, Listed]:
     """The ranks beside a record, by direction; BadScores where they are missing or contradict themselves."""
-    path = folder / RANKS
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise BadScores(f"{path} cannot be read ({type(error).__name__}); copy the folder again") from error
-    if missing := [name for name in RANKS_COLUMNS if name not in table.column_names]:
-        raise BadScores(f"{path} has no column {missing[0]!r}; it was written by another version")
+    table = ranks_table(folder / RANKS)
     folds = table["fold"].fill_null(-1).to_numpy()
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in RANKS_COLUMNS if name != "fold"} | {"fold": folds}
-    return listed(columns, np.arange(table.num_rows))
+    found = listed(columns, np.arange(table.num_rows))
+    for one in found.values():
+        possible(one.ranks, folder / RANKS)
+    return found
 
 
 def listed(columns: Mapping[str, npt.NDArray[Any]], rows: npt.NDArray[np.int64]) -> dict[str, Listed]:
-    """Some rows of a table of ranks, by direction and in order of query. columns: RANKS_COLUMNS; fold -1 for none."""
+    """Some rows of a table of ranks, by direction and in order of query and fold. columns: RANKS_COLUMNS; fold -1 for none."""
     found = {}
     for direction in DIRECTIONS:
         own = rows[columns["direction"][rows] == direction]
-        own = own[np.argsort(columns["query_id"][own].astype(str), kind="stable")]
+        own = own[np.lexsort((columns["fold"][own].astype(np.int64), columns["query_id"][own].astype(str)))]
         if len(own):
             ranks = Ranks.from_columns({name: columns[name][own] for name in (*COUNTS, *LISTS)})
             queries, songs = columns["query_id"][own].astype(str), columns["song_id"][own].astype(str)

@@ -6,15 +6,19 @@ the ranks are those of an honest model: that is what the integrity checks and `s
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import record, scoring
-from benchmarks.record import Entry
+from benchmarks.record import Entry, Listed
 from benchmarks.record_group import among_sha256, grouped, of_seeds, row_of
 from svmbench.errors import SvmbenchError
+from svmbench.records import M2V, V2M
 from svmbench.store import sha256_file
 
 TOLERANCE = 1e-9
@@ -26,10 +30,15 @@ def check(folders: Sequence[Path]) -> list[str]:
     faults, whole = [], []
     for folder in folders:
         entry, found = examine(folder)
-        faults += [f"{folder}: {fault}" for fault in found]
+        faults += [f"{folder}: {_line(fault)}" for fault in found]
         if entry is not None and not found:
             whole.append(entry)
-    return faults + [f"{entry.folder}: {fault}" for entry, fault in _group_faults(whole)]
+    return faults + [f"{entry.folder}: {_line(fault)}" for entry, fault in _group_faults(whole)]
+
+
+def _line(fault: str) -> str:
+    """Without line breaks, and without what a terminal would obey: the words may be a stranger's."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(fault.split()))
 
 
 def examine(folder: Path) -> tuple[Entry | None, list[str]]:
@@ -42,7 +51,8 @@ def examine(folder: Path) -> tuple[Entry | None, list[str]]:
     except SvmbenchError as error:
         return None, [str(error)]
     try:
-        return entry, [*_artifacts(entry, folder), *_inputs(entry), *_few(_scores(entry)), *_provenance(values)]
+        faults = [*_artifacts(entry, folder), *_inputs(entry), *_gallery(entry)]
+        return entry, [*faults, *_few(_scores(entry)), *_provenance(values)]
     except SvmbenchError as error:
         return entry, [str(error)]
 
@@ -59,9 +69,44 @@ def _artifacts(entry: Entry, folder: Path) -> list[str]:
     if said["num_rows"] != (rows := sum(len(found.ranks) for found in entry.lists.values())):
         faults.append(f"{record.RANKS} has {rows} rows and not {said['num_rows']}")
     for fit in entry.values["run"]["fits"]:
-        place = folder.parent.parent / (fit["checkpoint"] or "")
-        if fit["checkpoint"] and place.is_file() and sha256_file(place) != fit["checkpoint_sha256"]:
+        path = Path(fit["checkpoint"] or "")
+        place = folder.absolute().parent.parent / path
+        if path.is_absolute() or ".." in path.parts:
+            faults.append(f"run.fits.checkpoint: {fit['checkpoint']!r} is no path below the run folder")
+        elif fit["checkpoint"] and os.path.isfile(place) and sha256_file(place) != fit["checkpoint_sha256"]:
             faults.append(f"{fit['checkpoint']} does not have the sha256 that stands in the record")
+    return faults
+
+
+def _gallery(entry: Entry) -> list[str]:
+    """In every fold the candidates of one direction are the queries of the other, and the positives those of the same song.
+
+    So rows that were left out are missed, even where key and sha256 are made anew.
+    """
+    protocol, faults = entry.values["protocol"], []
+    for direction, found in entry.lists.items():
+        if len(np.unique(np.stack([found.queries, found.folds.astype(str)]), axis=1).T) < len(found.queries):
+            faults.append(f"{record.RANKS}: a query of {direction} stands twice")
+    clips, songs = entry.lists.get(V2M), entry.lists.get(M2V)
+    if faults or clips is None or songs is None:
+        return faults
+    if protocol["pool"] and set(clips.ranks.num_candidates.tolist()) != {protocol["pool"]["size"]}:
+        faults.append(f"protocol.pool: the galleries in {record.RANKS} are not of {protocol['pool']['size']} candidates")
+    for fold in np.union1d(clips.folds, songs.folds):
+        faults += _of_fold(*(found.of_fold(fold) for found in (clips, songs)), protocol["gallery_unit"])
+    return list(dict.fromkeys(faults))
+
+
+def _of_fold(clips: Listed, songs: Listed, unit: str) -> list[str]:
+    """The faults of one fold; clips: the queries of video to music, songs: those of the other direction."""
+    faults, num_clips = [], Counter(clips.songs.tolist())
+    of_the_song = lambda found: np.asarray([num_clips[song] for song in found.songs.tolist()])
+    one = lambda found: np.ones(len(found.queries), np.int64)
+    for found, other, many in ((clips, songs, unit == "clip"), (songs, clips, unit != "pair")):
+        if (found.ranks.num_candidates != len(other.queries)).any():
+            faults.append(f"{record.RANKS}: the queries of one direction are not the candidates of the other; rows are missing")
+        if not np.array_equal(found.ranks.num_right, of_the_song(found) if many else one(found)):
+            faults.append(f"{record.RANKS}: the positives are not those of a gallery of {unit}s")
     return faults
 
 
@@ -90,7 +135,7 @@ def _scores(entry: Entry) -> list[str]:
             faults.append(f"scores.{direction}: is in only one of {record.RECORD} and {record.RANKS}")
             continue
         listed = entry.lists[direction]
-        found = scoring.scores(listed.ranks, listed.songs, replicates=how["replicates"], seed=how["seed"])
+        found = scoring.scores(listed.ranks, listed.songs, replicates=int(how["replicates"]), seed=int(how["seed"]))
         found["metrics"] = {name: value for name, value in found["metrics"].items() if name in said[direction]["metrics"]}
         faults += differences(said[direction], found, f"scores.{direction}")
     return faults
@@ -133,11 +178,19 @@ def _provenance(values: Mapping[str, Any]) -> list[str]:
 def _group_faults(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """What the records say of each other. It can be computed anew only for those whose company is here."""
     faults: list[tuple[Entry, str]] = []
-    companies: dict[str, list[Entry]] = defaultdict(list)
+    companies: dict[str, dict[str, Entry]] = defaultdict(dict)
+    copies: list[tuple[Entry, Entry]] = []
     for entry in entries:
         if entry.values["group"] is not None:
-            companies[entry.values["group"]["among"]].append(entry)
-    for among, company in companies.items():
+            copies.append((entry, companies[entry.values["group"]["among"]].setdefault(entry.key, entry)))
+    faults += [(e, f"has the key of {known.folder} and other ranks") for e, known in copies if _sha256(e) != _sha256(known)]
+    for among, known in companies.items():
+        company = list(known.values())
+        if len({str(sorted(entry.values["data"]["queries_sha256"].items())) for entry in company}) > 1:
+            faults.append(
+                (company[0], f"{len(company)} results say that they are of one table, and were asked different queries")
+            )
+            continue
         if among_sha256(company) == among:
             anew = {entry.key: entry.values["group"] for entry in grouped(company)[0]}
         else:
@@ -147,8 +200,12 @@ def _group_faults(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
                 if sorted(e.values["seed"] for e in seeds) == entry.values["group"]["seeds"]:
                     same = {name: entry.values["group"][name] for name in ("name", "among", "tiers")}
                     anew[entry.key] = {**same, **of_seeds(sorted(seeds, key=lambda e: e.values["seed"]))}
-        for entry in company:
-            if entry.key in anew:
-                found = _few(differences(entry.values["group"], anew[entry.key], "group"))
+        for entry, first in copies:
+            if entry.values["group"]["among"] == among and first.key in anew:
+                found = _few(differences(entry.values["group"], anew[first.key], "group"))
                 faults += [(entry, fault) for fault in found]
     return faults
+
+
+def _sha256(entry: Entry) -> str:
+    return str(entry.values["artifacts"]["ranks"]["sha256"])

@@ -37,6 +37,15 @@ def import_release(folder: Path, run: RunFolder, source: Mapping[str, Any]) -> N
     BadInput where the folder is no release of a dataset. A kill in between leaves nothing that the next attempt trips over.
     """
     mark = _mark(folder)
+    try:
+        _import(folder, run, mark)
+    except pa.ArrowException as error:
+        raise BadInput(f"{folder}: a table cannot be read ({' '.join(str(error).split())[:80]}): {AGAIN}") from error
+    known = {"kind": "release", "name": mark["name"], "version": mark["version"], **source}
+    run.write_settings({"import": known, "features": mark["features"], "svmbench": {"versions": {"svmbench": mark["svmbench"]}}})
+
+
+def _import(folder: Path, run: RunFolder, mark: Mapping[str, Any]) -> None:
     with run.writing(STAGE) as writer:
         writer.clear()
         for name in mark["features"]:
@@ -44,8 +53,6 @@ def import_release(folder: Path, run: RunFolder, source: Mapping[str, Any]) -> N
                 writer.commit([f"{name}-{number}"], {f"features_{name}": table})
         rows = [row for path in _files(folder, "metadata") for row in pq.read_table(path).to_pylist()]
         writer.commit(["clips"], {"clips": to_table(Clip, [_clip(row, folder) for row in rows]), "splits": _splits(folder, mark)})
-    known = {"kind": "release", "name": mark["name"], "version": mark["version"], **source}
-    run.write_settings({"import": known, "features": mark["features"], "svmbench": {"versions": {"svmbench": mark["svmbench"]}}})
 
 
 def _mark(folder: Path) -> dict[str, Any]:
@@ -57,10 +64,13 @@ def _mark(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{folder}: {MARK} is missing or damaged; write the release anew") from error
     if kind != "dataset":
         raise BadInput(f"{folder} holds {kind}, which no baseline can be trained on; name the dataset itself")
-    sides = mark.get("features")
-    if not isinstance(sides, dict) or not sides or set(sides.values()) - {"video", "music"} or "split" not in mark:
-        raise BadInput(f"{folder}: {MARK} does not say which features are of the picture and which of the music: {AGAIN}")
-    return {**named, "features": sides, "split": mark["split"]}
+    sides, split = mark.get("features"), mark.get("split")
+    whole = isinstance(sides, dict) and sides and all(side in ("video", "music") for side in sides.values())
+    if not whole or not isinstance(split, dict) or not {"grouped_by", "rule"} <= split.keys():
+        raise BadInput(
+            f"{folder}: {MARK} does not say which features are of the picture and which of the music, and the split: {AGAIN}"
+        )
+    return {**named, "features": sides, "split": split}
 
 
 def _files(folder: Path, config: str) -> list[Path]:
@@ -73,7 +83,7 @@ def _files(folder: Path, config: str) -> list[Path]:
 
 def _clip(row: Mapping[str, Any], folder: Path) -> Clip:
     """The post of a published clip is not known, so it goes by the clip's id."""
-    lacking = [name for name in METADATA if name not in row]
+    lacking = [name for name in (*METADATA, *(f"box_{side}" for side in BOX)) if name not in row]
     if lacking:
         raise BadInput(f"{folder}: metadata has no column {lacking[0]!r}: {AGAIN}")
     measures = {name.removeprefix(MEASURE): value for name, value in row.items() if name.startswith(MEASURE)}

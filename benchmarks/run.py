@@ -21,7 +21,7 @@ from benchmarks.worker import Made, Trainer
 from svmbench.errors import BadSettings, FitFailed, SvmbenchError
 from svmbench.fleet import Fleet, WorkerLost
 from svmbench.progress import Progress, Stage
-from svmbench.store import RunFolder, Writer
+from svmbench.store import RunFolder, Writer, write_atomically
 
 FAKE_GPUS = "SVMBENCH_FAKE_GPUS"  # "1": workers are placed on declared GPUs and compute on the CPU; for tests
 SHARED_PACK_BYTES = 2**30  # ours: two workers share a GPU while the pack is no larger; their copies, batches and blocks then fit
@@ -68,9 +68,11 @@ def run_baselines(
         stage.add(kept=sum(job.key in done for job in found))
         todo = [job for job in found if job.key not in done]
         live.clear(run)
-        stage.show(live.LiveTable(run.path))
+        stage.show(live.LiveTable(run.path) if todo else None)
         tell = None if progress.console.is_terminal else stage.tell  # a terminal has the live table
         if todo:
+            if tell:
+                tell(f"{len(todo)} fits to do; {live.STARTING}")
             failures = _do(todo, fleet, (str(run.path), str(pack.folder), device), stage, writer, tell)
         stage.summary.left = stage.summary.seen - (
             stage.summary.kept + stage.summary.dropped.total() + stage.summary.failed.total()
@@ -111,6 +113,8 @@ def _account(run: Path, job: Job, failed: Failed, stage: Stage) -> SvmbenchError
     """One line of the closing account, and the error that the command ends with if it is the first."""
     stage.add(failed=failed.kind)
     log = run / "fits" / job.key / "error.txt"
+    if failed.trace:  # the worker has written it, unless it could not even be made
+        write_atomically(log, lambda path: path.write_text(failed.trace))
     stage.summary.notes.append(f"{job.title}: {failed.kind}: {failed.line}" + (f" ({log})" if failed.trace else ""))
     if failed.error:
         return failed.error
@@ -120,7 +124,10 @@ def _account(run: Path, job: Job, failed: Failed, stage: Stage) -> SvmbenchError
 def _made(todo: list[Job], fleet: Fleet, args: tuple[str, str, str]) -> Iterator[tuple[Group, list[tuple[str, Made]]]]:
     """Each group with what became of its jobs. A group over which a worker died twice is tried once more, fit by fit."""
     lost: list[Job] = []
-    for group, value in _map(jobs.groups(todo, _places(fleet, len(todo), args[1])[0]), fleet, args):
+    together = jobs.groups(todo, _places(fleet, len(todo), args[1])[0])
+    if args[2] == "cpu":  # seeds are stacked on a GPU alone, and a kill then costs the fit at hand and not its group
+        together = [(job,) for group in together for job in group]
+    for group, value in _map(together, fleet, args):
         if isinstance(value, WorkerLost) and len(group) > 1:
             lost += group
         else:

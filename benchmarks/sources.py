@@ -43,8 +43,11 @@ def open_source(text: str, *, endpoint: str | None = None, cache: Path = RUNS, p
         return _of_file(path, cache, progress)
     if "/" not in text and RunFolder(cache / text).is_run():
         return RunFolder(cache / text)
-    if re.fullmatch(hub.REPO_NAME, repo) and not Path(repo.split("/")[0]).is_dir() and not text.endswith((".npz", "@")):
+    owner, named = Path(repo.split("/")[0]), re.fullmatch(hub.REPO_NAME, repo) and not text.endswith((".npz", "@"))
+    if named and (revision or not owner.is_dir()):
         return _of_hub(repo, revision or None, endpoint, cache, progress)
+    if named:
+        raise BadInput(f"{text} is no run folder, no release and no file in the folder {owner}; of the Hub, write {repo}@main")
     there = ", ".join(sorted(p.parent.name for p in cache.glob("*/done"))) or "none"
     raise BadInput(
         f"{text} is no run folder, no release, no file, and not OWNER/NAME or OWNER/NAME@REVISION of a published dataset; "
@@ -87,18 +90,24 @@ def _name(stem: str) -> str:
 
 
 def _once(target: Path, fill: Callable[[RunFolder], None]) -> RunFolder:
-    """The run folder at `target`, filled if it is not there. StorageError while another process is filling it."""
+    """The run folder at `target`, filled if it is not there. StorageError while another process is filling it; BadInput where
+    something else has its name."""
     if not RunFolder(target).is_run():
+        if target.exists():
+            raise BadInput(f"{target} is in the way and no run folder; move it, then try again")
         with disk_errors(target):
             draft = RunFolder.create(target.parent / ASIDE / target.name)
             try:
                 with draft.writing(STAGE):
-                    fill(draft)
-                    draft.path.rename(target.resolve())
+                    if not RunFolder(target).is_run():  # else another process has filled it since we looked
+                        fill(draft)
+                        draft.path.rename(target.resolve())
             except BadInput:  # a cut download goes on next time; what cannot be imported is not kept
                 shutil.rmtree(draft.path)
                 raise
             finally:
+                if RunFolder(target).is_run():
+                    shutil.rmtree(draft.path, ignore_errors=True)
                 with suppress(OSError):
                     draft.path.parent.rmdir()
     return RunFolder(target)

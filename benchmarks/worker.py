@@ -18,7 +18,19 @@ import torch
 
 from benchmarks import checks, data
 from benchmarks.checks import Evidence, Finding
-from benchmarks.fitting import Failed, Fit, embed_rows, fit_seeds, handed, pair_scores, refit, save, saved_vectors, watched
+from benchmarks.fitting import (
+    Failed,
+    Fit,
+    embed_rows,
+    fit_again,
+    fit_seeds,
+    handed,
+    pair_scores,
+    refit,
+    save,
+    saved_vectors,
+    watched,
+)
 from benchmarks.inputs import Pairs
 from benchmarks.jobs import Job
 from benchmarks.live import Note, Notes
@@ -108,7 +120,8 @@ class Trainer:
             failed = Failed.of(error)
         else:
             train_s = (time.monotonic() - began) / len(jobs)
-            return [Fit(model, train_s, started) for model in models]
+            seeds = tuple(job.seed for job in jobs)
+            return [Fit(model, train_s, started, seeds) for model in models]
         release()
         self._forget(jobs[0])
         if len(jobs) == 1:
@@ -124,15 +137,18 @@ class Trainer:
         history = getattr(fit.model, "history", None)
         if history is not None:
             log(f"{len(history.loss)} epochs, {history.num_steps} steps; kept epoch {history.chosen}, by {history.chosen_by}")
-        made = self._ranks(job, fit.model, parts["test"], index["test"], log)
-        if fit.model is not None:
-            made |= {"model": fit.model, "test": parts["test"], "train": train, "val": val, "refit": refit(job)}
-            made["history"] = history
-        evidence = Evidence(
-            **made, song_N=parts["test"].song_B.cpu().numpy(), facts=data.facts(self.pack, index),
-            settings_scored=job.settings_scored,
-        )  # fmt: skip
-        found = checks.run(evidence, of_the_data=False) + self._data_findings(job, parts, index)
+        with watched(job, parts):
+            made = self._ranks(job, fit.model, parts["test"], index["test"], log)
+            if fit.model is not None:
+                made |= {"model": fit.model, "test": parts["test"], "train": train, "val": val, "refit": refit(job)}
+                made["fit_again"] = fit_again(job, fit.seeds, (train, val))
+                made["history"] = history
+            evidence = Evidence(
+                **made, song_N=parts["test"].song_B.cpu().numpy(), facts=data.facts(self.pack, index),
+                settings_scored=job.settings_scored,
+            )  # fmt: skip
+            found = checks.run(evidence, of_the_data=False)
+        found += self._data_findings(job, parts, index)
         found.sort(key=lambda finding: finding.check)
         for finding in found:
             log(f"check {finding.check}: {checks.WORDS[finding.passed]}, {finding.detail}")
@@ -150,13 +166,11 @@ class Trainer:
         """The fields video_ND, music_ND and ranks of the evidence; no embeddings for a model that scores pairs."""
         song_N = test.song_B.cpu().numpy()
         if hasattr(model, "score"):
-            with watched(job, test):
-                return {"ranks": retrieve_scores(pair_scores(model, test, log), len(test), song_N)}
-        with watched(job, test):
-            if model is None:
-                video_ND, music_ND = saved_vectors(job, clips)
-            else:
-                video_ND, music_ND = with_less(lambda rows: embed_rows(model, test, rows), len(test), log)
+            return {"ranks": retrieve_scores(pair_scores(model, test, log), len(test), song_N)}
+        if model is None:
+            video_ND, music_ND = saved_vectors(job, clips)
+        else:
+            video_ND, music_ND = with_less(lambda rows: embed_rows(model, test, rows), len(test), log)
         log(f"{len(test)} test clips embedded")
         places = {2: self.device, 1: "cpu"}  # where the device has no room for the tiles, the CPU counts
         ranks = with_less(lambda place: retrieve(video_ND, music_ND, song_N, device=places[place]), 2, log)
@@ -180,10 +194,12 @@ class Trainer:
         """The tensors of this job's parts; those of the last fold are kept, as the next job often takes the same."""
         module = job.module()
         steps, tags = getattr(module, "STEPS", False), getattr(module, "TAGS", False)
-        where = (job.folds, job.fold, module.NEEDS, steps, tags)
+        where = (job.folds, job.fold, module.NEEDS, steps, tags, job.own is not None)
         if where not in self.parts:
             self.parts = {}  # before the others are made: both need not fit
-            self.parts = {where: data.pairs(self.pack, index, module.NEEDS, self.device, steps=steps, tags=tags)}
+            made = data.pairs(self.pack, index, module.NEEDS, self.device, steps=steps, tags=tags)
+            # the packed steps are of all clips; foreign code gets those of the part alone
+            self.parts = {where: {name: part.alone() for name, part in made.items()} if job.own else made}
         return self.parts[where]
 
     def _left(self, job: Job, made: Made, log: Log) -> Made:

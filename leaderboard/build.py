@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from leaderboard import audit, charts, dataset, export, glossary, published, table, text
+from leaderboard import audit, charts, checks, dataset, export, glossary, published, table, text, tiers
 from svmbench import __version__
 from svmbench.errors import BadInput
 from svmbench.records import Score
@@ -36,7 +37,11 @@ def build(runs: list[RunFolder], out: Path) -> Path:
     for path, found in scores.items():
         if not found:
             raise BadInput(f"no scores in {path}; run svmbench run-baselines {path} first")
-    boards = table.tables(score for found in scores.values() for score in found)
+    keys = {run.path: {board.key for board in table.tables(scores[run.path])} for run in runs}
+    boards = [
+        tiers.with_tiers(board, [run for run in runs if board.key in keys[run.path]])
+        for board in table.tables(score for found in scores.values() for score in found)
+    ]
     papers = audit.shipped()
     rows = export.flat_rows(boards)
     files = {
@@ -65,6 +70,8 @@ def _of_run(run: RunFolder, scores: Sequence[Score]) -> dict[str, Any]:
         "dataset": dataset.describe(run),
         "ranks": {t.key: read_ranks(run, t.key) for t in table.tables(scores)},
         "tests": {t.key: read_tests(run, t.key) for t in table.tables(scores)},
+        "failed": checks.failed(run),
+        "not_run": checks.not_run(run),
     }
 
 
@@ -109,7 +116,7 @@ def read_tests(run: RunFolder, key: table.Key) -> list[dict[str, Any]]:
 @lru_cache
 def _template() -> jinja2.Template:
     env = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    env.filters.update(shown=text.shown, lines=text.lines, slug=slug)
+    env.filters.update(shown=text.shown, lines=text.lines, slug=slug, parted=parted)
     return env.from_string(_packaged("page.html"))
 
 
@@ -123,15 +130,20 @@ def page(boards: Sequence[table.Table], papers: Sequence[published.PrintedTable]
     return _template().render(
         css=Markup(css), js=Markup(js), css_hash=_hash(css), js_hash=_hash(js), version=__version__,
         boards=[_board(t, runs) for t in boards], datasets=_by_dataset(boards), papers=_by_paper(papers), runs=runs,
-        text=text, charts=charts, flags=_flags(papers), terms=glossary.TERMS, checks=_failed(boards), apart=_why_apart(boards),
-        num_figures=sum(len(r.figures) for p in papers for r in p.rows), chance=published_chance, findings=findings,
-        lower=table.LOWER_IS_BETTER,
+        text=text, charts=charts, flags=_flags(papers), terms=glossary.TERMS, apart=_why_apart(boards),
+        checks=_failed(boards, runs), num_figures=sum(len(r.figures) for p in papers for r in p.rows), chance=published_chance,
+        findings=findings, lower=table.LOWER_IS_BETTER,
     )  # fmt: skip
 
 
 def _hash(content: str) -> str:
     """The hash by which the content security policy allows an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def parted(name: str) -> Markup:
+    """A name, escaped, that a narrow column may break after an underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def slug(value: str) -> str:
@@ -150,7 +162,20 @@ def _board(board: table.Table, runs: Sequence[Mapping[str, Any]]) -> dict[str, A
     ]
     marks = {cell.mark for row in board.rows for cell in row.cells.values()}
     tests = [(run["name"], found) for run in runs if (found := run["tests"].get(board.key))]
-    return {"table": board, "figures": [(title, svg) for title, svg in figures if svg], "marked": "best" in marks, "tests": tests}
+    return {
+        "table": board, "figures": [(title, svg) for title, svg in figures if svg], "marked": "best" in marks, "tests": tests,
+        "not_run": _not_run(board, runs),
+    }  # fmt: skip
+
+
+def _not_run(board: table.Table, runs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, str]]:
+    """By (baseline, variant), the checks that did not run and why; of the runs that have this table."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for run in runs:
+        for (split, *row), why in run["not_run"].items() if board.key in run["tests"] else ():
+            if split == board.key.split:
+                found.setdefault((row[0], row[1]), {}).update(why)
+    return found
 
 
 def _by_dataset(boards: Sequence[table.Table]) -> dict[tuple[str, str, str], list[int]]:
@@ -197,10 +222,16 @@ def _flags(papers: Sequence[published.PrintedTable]) -> dict[str, str]:
     return {kind: meaning for kind, meaning in glossary.FLAGS.items() if kind in found}
 
 
-def _failed(boards: Sequence[table.Table]) -> dict[str, str]:
-    """The failed checks of all rows with what they mean."""
+def _failed(boards: Sequence[table.Table], runs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """The failed checks of all rows: what they mean, and of each row, in its run, what was measured."""
     names = sorted({check for board in boards for row in board.rows for check in row.checks})
-    return {name: glossary.CHECKS.get(name, glossary.OTHER_CHECK) for name in names}
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+    for name, run in itertools.product(names, runs):
+        for (split, baseline, variant), details in run["failed"].get(name, {}).items():
+            where = [table.named(baseline, variant), split, *([run["name"]] if len(runs) > 1 else [])]
+            fits = f" ({len(details)} fits)" if len(details) > 1 else ""
+            found[name].append((", ".join(where), details[0] + fits))
+    return {name: (glossary.CHECKS.get(name, glossary.OTHER_CHECK), found[name]) for name in names}
 
 
 def _why_apart(boards: Sequence[table.Table]) -> list[str]:

@@ -145,15 +145,23 @@ def curves(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup:
         parts += [_line(x_of(k), bottom, x_of(k), bottom + 4, "grid"), _text(x_of(k), bottom + 17, f"{k}", "tick", "middle")]
     parts.append(_text((left + right) / 2, bottom + 34, "K: how many of the first candidates are looked at", "axis", "middle"))
     style = 0
-    for i, row in enumerate(chosen):
-        shares = ranks[row.baseline, row.variant].recall(points)
+    found = [ranks[row.baseline, row.variant].recall(points) for row in chosen]
+    wide = 34 + 7 * max(len(text.shown(row.name, 26)) for row in chosen)  # of the legend, about
+    x, y = (left + 10, top + 14) if _room_at_top(found) else (right - wide, bottom - 8 - 17 * (len(chosen) - 1))
+    for i, (row, shares) in enumerate(zip(chosen, found, strict=True)):
         cls = "line chance" if row.group == CHANCE else f"line s{(style := style + 1)}"
         path = " ".join(f"{x_of(k):.1f},{y_of(s):.1f}" for k, s in zip(points, shares, strict=True))
         parts.append(f'<polyline points="{path}" class="{cls}"/>')
-        y = top + 14 + 17 * i
-        parts += [_line(left + 10, y - 4, left + 38, y - 4, cls), _text(left + 44, y, text.shown(row.name, 26), "name")]
+        at = y + 17 * i
+        parts += [_line(x, at - 4, x + 28, at - 4, cls), _text(x + 34, at, text.shown(row.name, 26), "name")]
     names = ", ".join(text.shown(row.name) for row in chosen)
     return _svg(bottom + 40, f"Recall against the cut-off K from 1 to {points[-1]} for {names}; the table has the values", parts)
+
+
+def _room_at_top(curves: Sequence[Sequence[float]]) -> bool:
+    """Whether a legend covers less of the curves at the top left than at the bottom right."""
+    half = len(curves[0]) // 2
+    return sum(s > 0.6 for c in curves for s in c[:half]) <= sum(s < 0.4 for c in curves for s in c[half:])
 
 
 def histogram(table: Table, ranks: Mapping[tuple[str, str], RankList]) -> Markup:

@@ -30,7 +30,7 @@ MAX_BYTES = 10_000_000  # a table of a paper has a few thousand; ours
 def read_printed(path: Path) -> list[PrintedTable]:
     """The tables of a csv file, without flags yet. BadInput or UnknownName with one line for whatever is wrong with it."""
     text = _text(path)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    delimiter = max(",;\t", key=next((line for line in text.splitlines() if line.strip()), "").count)
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:

@@ -35,6 +35,11 @@ class Key:
     direction: str
 
 
+def named(baseline: str, variant: str) -> str:
+    """Baseline, and the variant where it has one."""
+    return baseline if variant in ("", "default", "expected") else f"{baseline} · {variant}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One metric of one row, over its seeds.
@@ -51,10 +56,28 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Where the paired tests on Recall@10 put a row; 1 is best. None: in no tier, and `reason` says why.
+
+    anchor: 'baseline variant' of the row that leads the tier. p_holm: of the test against it, None for the anchor itself.
+    """
+
+    number: int | None
+    anchor: str | None = None
+    p_holm: float | None = None
+    reason: str = ""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this row is the anchor."""
+        return self.number is not None and self.p_holm is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One line of a table. group: the Score.kind of its scores. wall_s: mean over seeds, seconds.
 
-    checks: failed integrity checks of any seed.
+    checks: failed integrity checks of any seed. tier: None where no tiers were made.
     """
 
     group: str
@@ -68,11 +91,12 @@ class Row:
     device: str
     commit: str
     checks: tuple[str, ...]
+    tier: Tier | None = None
 
     @property
     def name(self) -> str:
-        """Baseline, and the variant where it has one."""
-        return self.baseline if self.variant in ("", "default", "expected") else f"{self.baseline} · {self.variant}"
+        """As the page shows it."""
+        return named(self.baseline, self.variant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +111,11 @@ class Table:
     def columns(self) -> list[str]:
         """The metrics that a page has room for; all of them where none of those is there."""
         return [m for m in METRICS if m in self.metrics] or list(self.metrics)
+
+    @property
+    def tiered(self) -> bool:
+        """Whether any row stands in a tier."""
+        return any(row.tier is not None and row.tier.number is not None for row in self.rows)
 
     def group(self, name: str) -> list[Row]:
         return [row for row in self.rows if row.group == name]

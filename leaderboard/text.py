@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from leaderboard.table import RANKS, Cell
+from leaderboard.table import RANKS, Cell, Tier
 
 LIMIT = 120  # characters of a name that are shown; ours
 DASH = "–"
@@ -66,6 +66,22 @@ def ends(name: str, cell: Cell) -> str:
     if cell.low is None or cell.high is None:
         return "no interval"
     return f"95 % interval {number(name, cell.low)} to {number(name, cell.high)}"
+
+
+def tier(found: Tier | None) -> str:
+    """The number of the tier."""
+    return DASH if found is None or found.number is None else str(found.number)
+
+
+def tier_reason(found: Tier | None) -> str:
+    """Why a row stands in its tier or in none, for the tooltip."""
+    if found is None:
+        return "no tier was made for this row"
+    if found.number is None:
+        return shown(found.reason) or "in no tier"
+    if found.leads:
+        return f"anchor of tier {found.number}: its best row without a failed check"
+    return f"not told from {shown(found.anchor, 48)}: adjusted p {p_value(found.p_holm or 0.0)}"
 
 
 def count(value: float) -> str:

@@ -220,6 +220,8 @@ def run_baselines(
     run folder, the others go on, and the exit code is 1.
     """
     with guarded():
+        from rich.console import Console
+
         from svmbench import jobs, jobs_baselines
         from svmbench.progress import Progress
 
@@ -232,9 +234,10 @@ def run_baselines(
             )
         scores, marks = jobs_baselines.score_rows(folder), list(jobs_baselines.marks(folder))
         if not as_json:
-            progress.console.print(jobs_baselines.score_table(scores))
+            console = Console()
+            console.print(jobs_baselines.score_table(scores))
             for line in marks:
-                progress.console.print(line, highlight=False, markup=False)
+                console.print(line, highlight=False, markup=False)
         facts = {"scores": scores, "marks": marks} if as_json else {"next": f"svmbench leaderboard {folder.path}"}
         close(progress, as_json, **facts, run=folder.path)
         if failed:

@@ -44,6 +44,8 @@ def guarded(stopped: str = RESUMES) -> Iterator[None]:
         sys.stdout.flush()
         os._exit(1)  # everything is closed by now, and a Ray that was interrupted can crash as the interpreter ends
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG):
+            fail(f"{error.filename or 'a file'} cannot be opened: {error.strerror}")
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         fail("the disk is full; free some space and run the same command again")

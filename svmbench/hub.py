@@ -123,7 +123,7 @@ def checked_files(folder: Path) -> list[str]:
     listing = folder / SUMS
     if not listing.is_file() or not (folder / MARK).is_file():
         raise BadInput(f"{folder} is not a release (no {SUMS} or no {MARK}); 'svmbench publish' writes one")
-    lines = (line.partition("  ") for line in listing.read_text().splitlines())
+    lines = (line.partition("  ") for line in listing.read_text(errors="replace").splitlines())
     sums = {path: sha for sha, _, path in lines}
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink()} - {SUMS}
     for path in sorted(there ^ set(sums)):

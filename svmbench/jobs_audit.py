@@ -90,7 +90,7 @@ def _of_tables(tables: Sequence[Any]) -> Audit:
     rows = len({line.row for line in lines})
     flagged = len({line.row for line in lines if line.verdict == FAILED})
     figures = sum(len(row.figures) for table in tables for row in table.rows)
-    notes = [f"{figures} figures in {len(tables)} tables; {flagged} of {rows} rows that tests can speak about fail"]
+    notes = [f"{figures} figures, tables: {len(tables)}; of {rows} rows that tests can speak about {flagged} fail"]
     for table in tables:
         least = None if table.pool_size else shapes.least_queries([row.row for row in table.rows])
         if least:

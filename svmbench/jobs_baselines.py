@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from svmbench import plugins
@@ -71,13 +72,15 @@ def baselines_job(
     own = None
     if model:
         own = own_embeddings.load(model, run, folds=folds) if model.endswith(".npz") else own_model.load(model)
-    note(run, " ".join(["run-baselines", *names, *(["--model", model] if model else [])]))
+    options = {"seeds": seeds if seeds > 1 else None, "folds": folds, "model": model}
+    said = [f"--{name} {value}" for name, value in options.items() if value is not None]
+    note(run, " ".join(["run-baselines", *names, *said, *(["--shuffle-pairs"] if shuffle_pairs else [])]))
     try:
         benchmarks.run.run_baselines(
             run, fleet, progress, names=names, seeds=seeds, folds=folds, shuffle_pairs=shuffle_pairs, own=own
         )
     except SvmbenchError as error:
-        if progress.summaries and progress.summaries[-1].failed:
+        if progress.summaries and progress.summaries[-1].stage == "baselines" and progress.summaries[-1].failed:
             return error
         raise
     return None
@@ -93,7 +96,7 @@ def score_table(rows: list[dict[str, Any]]) -> Table:
     caption = (
         "recalls in percent; MedR is the median rank; * a check failed, see below; intervals and tests: svmbench leaderboard"
     )
-    table = Table(caption=caption, caption_justify="left", pad_edge=False)
+    table = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("baseline", *("R@" + m[7:] if "@" in m else "MedR" for m in METRICS), "gallery"):
         table.add_column(name, justify="left" if name == "baseline" else "right", no_wrap=True)
     cells: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}

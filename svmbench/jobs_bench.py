@@ -44,6 +44,8 @@ def asked(words: Sequence[str], out: Path | None, format_: str | None) -> Asked:
         raise UnknownName("format", format_, FORMATS)
     if action == "merge" and (out is None or not names):
         raise BadSettings("merge needs what to merge and where to: svmbench results merge RUN RUN --out FOLDER")
+    if out is not None and action == "export" and (out.is_file() if format_ == "mteb" else out.is_dir()):
+        raise BadSettings(f"{out} is a {'file' if format_ == 'mteb' else 'folder'}; --out needs a name for what is written")
     if action == "diff" and len(names) != 2:
         raise BadSettings(f"diff compares two places, not {len(names)}: svmbench results diff A B")
     return Asked(action, tuple(map(_place, names)) or (jobs.find_run(None).path,), out, format_ or "csv")
@@ -54,7 +56,9 @@ def _place(name: str) -> Path:
     if not path.exists() and path.parent == Path() and (jobs.RUNS / name).exists():
         path = jobs.RUNS / name
     if not path.exists():
-        raise BadInput(f"{name} does not exist; name a record's folder, a folder of them, or a run folder")
+        raise BadInput(
+            f"{name} does not exist; name a record's folder, a folder of them, or a run folder, after {', '.join(ACTIONS)} or no word"
+        )
     return path
 
 

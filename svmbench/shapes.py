@@ -14,6 +14,7 @@ from svmbench.printed import Cell, Flag, Row
 
 ALPHA = 0.05  # ours: one-sided level of "not above chance", for each figure by itself
 SIGMAS = 3.0  # ours: how far hits per rank must rise before it is called odd
+MOST_QUERIES = 100_000  # ours: no number of queries above it is looked for
 MANY_FITS = 20  # ours: a row that is whole on more numbers of queries than this says nothing about its number of queries
 
 
@@ -31,7 +32,7 @@ def least_queries(rows: Sequence[Row]) -> int | None:
     """The smallest number of queries on which all rows of a table are whole, where it is not known; None where that says nothing,
     as any number from there on would do."""
     cells = [c for row in rows for _, c in row.recalls if not row.is_random]
-    finest = 100 * 10 ** max((len(c.printed.partition(".")[2]) for c in cells), default=0)
+    finest = min(MOST_QUERIES, 100 * 10 ** max((len(c.printed.partition(".")[2]) for c in cells), default=0))
     found = next((n for n in range(1, finest) if all(_whole(c, n) for c in cells)), finest)
     return found if found > finest / 10 else None
 
@@ -64,19 +65,24 @@ def chance(row: Row) -> list[Flag]:
     low = [c for k, c in row.recalls if tail(round(c.value / 100 * row.pool), row.pool, k / row.pool) >= ALPHA]
     if not low:
         return []
-    expected = ", ".join(f"{100 * (c.cutoff or 0) / row.pool:.2g}" for c in low)
+    expected = ", ".join(f"{min(100.0, 100 * (c.cutoff or 0) / row.pool):.2g}" for c in low)
     return [Flag(kind="chance", metrics=tuple(c.metric for c in low), text=f"{_list(low)}; chance is {expected}")]
 
 
 def tail(hits: int, queries: int, share: float) -> float:
-    """P(X >= hits) for X binomial(queries, share), exact."""
+    """P(X >= hits) for X binomial(queries, share), exact. Summed from `hits` away from the mean until nothing is added, so that
+    it takes no longer than the square root of the queries."""
     if hits <= 0 or share >= 1:
         return 1.0
-    below = 0.0
-    for h in range(hits):
-        log = math.lgamma(queries + 1) - math.lgamma(h + 1) - math.lgamma(queries - h + 1)
-        below += math.exp(log + h * math.log(share) + (queries - h) * math.log1p(-share))
-    return max(0.0, 1.0 - below)
+    above = hits > share * queries
+    log = math.lgamma(queries + 1), math.log(share), math.log1p(-share)
+    total = 0.0
+    for h in range(hits, queries + 1) if above else range(hits - 1, -1, -1):
+        term = math.exp(log[0] - math.lgamma(h + 1) - math.lgamma(queries - h + 1) + h * log[1] + (queries - h) * log[2])
+        if total + term == total:
+            break
+        total += term
+    return min(1.0, total) if above else max(0.0, 1.0 - total)
 
 
 def contradicts(median_rank: float, cutoff: int, recall: float, slack: float) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.inputs import Pairs
+from benchmarks.memory import out_of_memory, release
 from benchmarks.ranking import Ranks
 from benchmarks.towers import History, Model
 from svmbench import plugins
@@ -55,9 +56,10 @@ class Evidence:
 
     model, test: the fitted model and the part it is scored on; video_ND, music_ND: its embeddings as they were scored (None for
     a model that scores pairs); song_N, ranks: as scored. train, val: what it was fitted on. refit(train, val): the same baseline,
-    settings and seed fitted on other pairs; None where nothing is learnt from pairs. history: how training went; None for a
-    closed form. facts: by part. unit: what a candidate is and what counts as right, as in ranking.retrieve. settings_scored:
-    hashes of all settings of this baseline and variant that were ever scored on this part of these data, this one included.
+    settings and seed fitted on other pairs; None where nothing is learnt from pairs. fit_again(): the same fit once more, made in
+    the same way on the same pairs; None where `refit` is. history: how training went; None for a closed form. facts: by part.
+    unit: what a candidate is and what counts as right, as in ranking.retrieve. settings_scored: hashes of all settings of this
+    baseline and variant that were ever scored on this part of these data, this one included.
     """
 
     model: Model = _ABSENT
@@ -69,6 +71,7 @@ class Evidence:
     train: Pairs = _ABSENT
     val: Pairs = _ABSENT
     refit: Callable[[Pairs, Pairs], Model] = _ABSENT
+    fit_again: Callable[[], Model] = _ABSENT
     history: History = _ABSENT
     facts: Mapping[str, Facts] = _ABSENT
     unit: str = "song"
@@ -88,7 +91,10 @@ class Finding:
 
 
 def run(evidence: Evidence, *, of_the_data: bool | None = None) -> list[Finding]:
-    """All checks by name; with of_the_data, only those that look at the data alone, or only the others."""
+    """All checks by name; with of_the_data, only those that look at the data alone, or only the others.
+
+    A check that runs out of memory is not run: it takes more at once than scoring did, which says nothing of the model.
+    """
     found = []
     for name in plugins.names(FOLDER):
         module = plugins.load(FOLDER, name)
@@ -96,7 +102,18 @@ def run(evidence: Evidence, *, of_the_data: bool | None = None) -> list[Finding]
             continue
         missing = [field for field in module.NEEDS if getattr(evidence, field) is None]
         if missing:
-            found.append(Finding(name, None, None, f"not run: there is no {', '.join(missing)} to look at"))
+            found.append(Finding(name, None, None, f"not run: not there to look at: {', '.join(missing)}"))
         else:
-            found.append(module.check(evidence))
+            found.append(_tried(name, module, evidence))
     return found
+
+
+def _tried(name: str, module: Any, evidence: Evidence) -> Finding:
+    try:
+        finding: Finding = module.check(evidence)
+        return finding
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+    release()
+    return Finding(name, None, None, "not run: memory did not suffice")

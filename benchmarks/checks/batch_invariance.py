@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.checks import Evidence, Finding
 from benchmarks.checks._again import embedded, largest_shift, largest_turn, scored, scores_pairs, sides
+from benchmarks.memory import out_of_memory
 from benchmarks.towers import embed, generator
 
 NEEDS = ("model", "test")
@@ -30,6 +31,8 @@ def check(evidence: Evidence) -> Finding:
     try:
         worst = _of_pairs(evidence) if scores_pairs(evidence.model) else _of_items(evidence)
     except (ValueError, RuntimeError) as error:  # as batch norm in train mode raises
+        if out_of_memory(error):
+            raise
         return Finding("batch_invariance", False, None, f"the model cannot take a clip alone: {error}")
     what = "change of a score, in units of their spread," if scores_pairs(evidence.model) else "1 - cosine"
     return Finding("batch_invariance", worst < LIMIT, worst, f"largest {what} {worst:.1e}, limit {LIMIT:g}")

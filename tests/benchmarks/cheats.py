@@ -484,6 +484,7 @@ def evidence_of(model: Any, given: World, seed: int = 0) -> Evidence:
     return Evidence(
         model=fitted, test=test, video_ND=sides[0], music_ND=sides[1], song_N=song_N, ranks=ranks, train=train, val=val,
         refit=(lambda first, second: model.fit(first, second, seed)) if getattr(model, "LEARNS", True) else None,
+        fit_again=(lambda: model.fit(train, val, seed)) if getattr(model, "LEARNS", True) else None,
         facts=given.facts, settings_scored=frozenset({"aa"}),
         history=History(loss=(3.0, 2.0, 1.0), val=(0.1, 0.3, 0.2), chosen=1, chosen_by="val", num_steps=30),
     )  # fmt: skip

@@ -82,6 +82,14 @@ def test_a_score_that_was_changed_is_found(alone: Path) -> None:
     assert "recall@1" in finding.detail
 
 
+def test_a_record_of_a_baseline_that_this_version_lacks_is_audited_all_the_same(alone: Path) -> None:
+    values = json.loads((alone / "record.json").read_text())
+    values["model"]["baseline"] = "tomorrow"
+    (alone / "record.json").write_text(json.dumps(values))
+    (found,) = audit.of_records([alone])
+    assert {f.check for f in found.findings} >= {"record", "ties", "shape", "pool_audit"}
+
+
 def test_a_record_that_says_a_check_failed_keeps_its_mark(alone: Path) -> None:
     values = json.loads((alone / "record.json").read_text())
     failed = "finite: FAILED, largest deviation from unit length 3.0e+00, limit 0.001"
@@ -138,7 +146,9 @@ def test_the_data_of_cross_validation_is_looked_at_fold_by_fold(tmp_path: Path, 
     assert found["the data"]["split_leak"].passed
     assert found["the data"]["split_leak"].check == "split_leak"
     shutil.rmtree(next((run.path / "features").iterdir()))
-    assert "the data" not in by_name(audit.of_records([run.path]))
+    gone = by_name(audit.of_records([run.path]))["the data"]["data"]
+    assert gone.passed is None
+    assert "is not a feature pack" in gone.detail, "what could not be looked at is told"
 
 
 def test_a_run_without_results_is_one_line(tmp_path: Path, toy_maker: Callable[..., RunFolder]) -> None:

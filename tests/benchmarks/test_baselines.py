@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.baselines import cca, mvbind, vm_net
+from benchmarks import train as training
+from benchmarks.baselines import cca, mean_embedding, mvbind, vm_net
 from benchmarks.data import make_pack, pairs, split_parts
 from benchmarks.inputs import Inputs, Pairs
 from benchmarks.losses import same_song
@@ -78,6 +79,18 @@ def test_a_baseline_learns_the_pairing_and_shuffled_pairs_teach_nothing(name: st
     assert recall_5(fitted(name, variant, shuffled), parts["test"]) < 2 * chance
 
 
+def test_a_shuffled_pair_has_the_music_of_another_clip_and_that_clips_song() -> None:
+    clips = torch.arange(50)
+    part = Pairs(Inputs(clips[:, None]), Inputs(100 + clips[:, None]), 1000 + clips)
+    shuffled = part.shuffled(0)
+    assert torch.equal(shuffled.video.vectors_BV, part.video.vectors_BV)
+    assert torch.equal(shuffled.music.vectors_BV[:, 0] - 100, shuffled.song_B - 1000)
+    assert sorted(shuffled.song_B.tolist()) == part.song_B.tolist()
+    assert (shuffled.song_B != part.song_B).float().mean() > 0.9
+    assert torch.equal(part.shuffled(0).song_B, shuffled.song_B)
+    assert not torch.equal(part.shuffled(1).song_B, shuffled.song_B)
+
+
 def test_parameter_counts_are_those_of_the_papers() -> None:
     assert num_params(vm_net.build(1024, 1140, vm_net.Settings(), seed=0)) == 8_110_080
     assert num_params(mvbind.build(1024, 1024, mvbind.Settings(), seed=0)) == 1_314_304
@@ -132,6 +145,49 @@ def test_info_nce_by_hand_and_masked() -> None:
     assert mvbind.info_nce(video, music, masked, 1.0).item() == pytest.approx(expected, abs=1e-6)
 
 
+def handed_to_the_loop(module: Any, settings: Any, parts: dict[str, Pairs], patch: pytest.MonkeyPatch) -> tuple[Any, Any, Any]:
+    """Model, loss and schedule."""
+    seen: list[tuple[Any, Any, Any]] = []
+
+    def fit_seeds(models: Any, loss: Any, parts_: Any, schedule: Any, **_: Any) -> Any:
+        seen.append((models[0], loss, schedule))
+        return models
+
+    patch.setattr(training, "fit_seeds", fit_seeds)
+    module.fit_seeds(parts["train"], parts["val"], settings, (0,))
+    return seen[0]
+
+
+def some_outputs(num: int = 12) -> tuple[torch.Tensor, ...]:
+    return tuple(functional.normalize(torch.randn(num, 5, generator=generator(i)), dim=1) for i in range(2))
+
+
+def test_vm_net_weighs_its_four_losses_and_trains_as_set(parts: dict[str, Pairs], monkeypatch: pytest.MonkeyPatch) -> None:
+    s = vm_net.Settings(margin=0.3, top_k=2, structure_k=7, dropout=0.3, batch=50, lr=2e-4, epochs=3, patience=2, dim=5)
+    model, loss, schedule = handed_to_the_loop(vm_net, s, parts, monkeypatch)
+    (video, music), batch = some_outputs(), parts["train"][:12]
+    masked = same_song(batch.song_B)
+    assert masked.any()
+    of_music, of_video = (vm_net.ranking_loss(sim, masked, 0.3, 2) for sim in (music @ video.T, video @ music.T))
+    inside = [vm_net.structure_loss(*x, 7) for x in ((batch.music.vectors_BV, music), (batch.video.vectors_BV, video))]
+    assert len({x.item() for x in (of_music, of_video, *inside)}) == 4
+    expected = 3 * of_music + 1 * of_video + 0.2 * inside[0] + 0.2 * inside[1]
+    assert loss((video, music), batch).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert schedule == training.Schedule(epochs=3, batch=50, lr=2e-4, weight_decay=0.0, patience=2)
+    assert [layer.share for layer in model.modules() if isinstance(layer, Dropout)] == [0.3] * 3
+
+
+def test_mvbind_uses_its_temperature_and_trains_as_set(parts: dict[str, Pairs], monkeypatch: pytest.MonkeyPatch) -> None:
+    s = mvbind.Settings(temperature=0.2, dropout=0.4, batch=50, lr=2e-4, weight_decay=3e-3, epochs=3, patience=2)
+    model, loss, schedule = handed_to_the_loop(mvbind, s, parts, monkeypatch)
+    (video, music), batch = some_outputs(), parts["train"][:12]
+    logits = (video @ music.T / 0.2).masked_fill(same_song(batch.song_B), -torch.inf)
+    expected = sum(functional.cross_entropy(x, torch.arange(12)) for x in (logits, logits.T)) / 2
+    assert loss((video, music), batch).item() == pytest.approx(float(expected), rel=1e-6)
+    assert schedule == training.Schedule(epochs=3, batch=50, lr=2e-4, weight_decay=3e-3, patience=2)
+    assert [layer.share for layer in model.modules() if isinstance(layer, Dropout)] == [0.4] * 2
+
+
 @pytest.mark.parametrize("name", ["vm_net", "mvbind"])
 def test_training_masks_clips_of_the_same_song_where_the_settings_say_so(name: str, parts: dict[str, Pairs]) -> None:
     variant = next(iter(plugins.load("benchmarks.baselines", name).VARIANTS))
@@ -154,6 +210,40 @@ def test_cca_finds_the_shared_direction() -> None:
     assert abs(model.video_VD[0, 0]) > 20 * model.video_VD[1:, 0].abs().max()
     assert abs(model.music_VD[2, 0]) > 20 * model.music_VD[:2, 0].abs().max()
     assert torch.sign(model.video_VD[0, 0]) == -torch.sign(model.music_VD[2, 0])
+
+
+def test_cca_is_the_textbooks_with_a_ridge_on_each_side(parts: dict[str, Pairs]) -> None:
+    """By inverse roots of the covariances, where ours goes by singular values of the data."""
+    s = cca.Settings(ridge_video=0.5, ridge_music=5.0, components=4, power=2.0)
+    model = cca.fit(parts["train"], parts["val"], s, 0)
+    video, music = (x.vectors_BV.double().numpy() for x in (parts["train"].video, parts["train"].music))
+
+    def inverse_root(x: np.ndarray, ridge: float) -> np.ndarray:
+        variances, axes = np.linalg.eigh(x.T @ x / len(x))
+        variances, axes = variances[variances > 1e-10 * variances.max()], axes[:, variances > 1e-10 * variances.max()]
+        return (axes / np.sqrt(variances + ridge * variances.mean())) @ axes.T
+
+    of_video, of_music = inverse_root(video, 0.5), inverse_root(music, 5.0)
+    left, correlation, right = np.linalg.svd(of_video @ (video.T @ music / len(video)) @ of_music)
+    test = [x.vectors_BV.double().numpy() for x in (parts["test"].video, parts["test"].music)]
+    sides = [
+        x @ root @ axes[:, :4] * correlation[:4] ** 2
+        for x, root, axes in zip(test, (of_video, of_music), (left, right.T), strict=True)
+    ]
+    expected = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in sides]
+    found = embed(model, parts["test"])
+    np.testing.assert_allclose(found[0] @ found[1].T, expected[0] @ expected[1].T, atol=1e-5)
+
+
+def test_the_mean_embedding_scores_closeness_to_the_mean_item_of_each_side(parts: dict[str, Pairs]) -> None:
+    model = mean_embedding.fit(parts["train"], parts["val"], mean_embedding.Settings(), 0)
+    close = []
+    for side in ("video", "music"):
+        train, test = (functional.normalize(getattr(parts[name], side).vectors_BV, dim=1) for name in ("train", "test"))
+        close.append(functional.cosine_similarity(test, train.mean(dim=0)[None]))
+    video, music = embed(model, parts["test"])
+    expected = (close[0][:, None] + close[1][None]) / 2  # each side has two halves of length 1
+    np.testing.assert_allclose(video @ music.T, expected.numpy(), atol=1e-5)
 
 
 def test_dropout_is_off_in_eval_and_keeps_the_mean() -> None:

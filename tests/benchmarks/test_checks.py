@@ -142,7 +142,7 @@ def test_what_there_is_nothing_to_look_at_for_is_not_run_and_says_why() -> None:
     video = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
     found = {f.check: f for f in checks.run(Evidence(video_ND=video, music_ND=video[::-1], song_N=np.arange(60)))}
     assert {name for name, f in found.items() if f.passed is not None} == {"batch_position", "collapse", "pool_audit"}
-    assert found["batch_invariance"].detail == "not run: there is no model, test to look at"
+    assert found["batch_invariance"].detail == "not run: not there to look at: model, test"
 
 
 # ---- the baselines that ship
@@ -339,6 +339,31 @@ def test_shuffled_pairs_stop_at_the_first_fit_that_is_at_chance(evidence: Callab
         moved = (seen[0].music.vectors_BV != known.train.music.vectors_BV).any(dim=1).float().mean()
         assert moved > 0.95
         assert torch.equal(seen[0].video.vectors_BV, known.train.video.vectors_BV)
+
+
+@pytest.mark.parametrize(("least", "not_run"), [(65, {"gallery_invariance"}), (1, {"batch_invariance"})])
+def test_a_check_that_runs_out_of_memory_is_not_run_and_marks_nothing(
+    least: int, not_run: set[str], evidence: Callable[[type], Evidence]
+) -> None:
+    """`least` clips at once are too many; scoring took fewer, in smaller blocks."""
+    known = evidence(cheats.Honest)
+
+    class Small:
+        def encode_video(self, x: Inputs) -> torch.Tensor:
+            return known.model.encode_video(self._held(x))
+
+        def encode_music(self, x: Inputs) -> torch.Tensor:
+            return known.model.encode_music(self._held(x))
+
+        def _held(self, x: Inputs) -> Inputs:
+            if len(x) >= least:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return x
+
+    found = {f.check: f for f in checks.run(replace(known, model=Small(), refit=None, fit_again=None))}
+    assert not [f for f in found.values() if f.passed is False]
+    for name in not_run:
+        assert (found[name].passed, found[name].detail) == (None, "not run: memory did not suffice")
 
 
 def test_determinism_is_to_the_bit_on_a_cpu(evidence: Callable[[type], Evidence]) -> None:

@@ -79,22 +79,26 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, changes: dict[str, Any], word
     assert "\n" not in str(error.value)
 
 
+def test_names_of_clips_as_bytes_are_names(tmp_path: Path) -> None:
+    assert read_embeddings(saved(tmp_path, ids=np.array([f"c{i}".encode() for i in range(NUM)]))).ids[0] == "c0"
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         read_embeddings(tmp_path / "nothing.npz")
     (tmp_path / "text.npz").write_text("video,music\n1,2\n")
-    with pytest.raises(BadInput, match="no whole"):
+    with pytest.raises(BadInput, match="it is no zip archive, or its end is missing"):
         read_embeddings(tmp_path / "text.npz")
     half = saved(tmp_path).read_bytes()
     (tmp_path / "half.npz").write_bytes(half[: len(half) // 2])
-    with pytest.raises(BadInput, match="no whole"):
+    with pytest.raises(BadInput, match="it is no zip archive, or its end is missing"):
         read_embeddings(tmp_path / "half.npz")
     (tmp_path / "empty.npz").write_bytes(b"")
-    with pytest.raises(BadInput, match="no whole"):
+    with pytest.raises(BadInput, match="it is no zip archive, or its end is missing"):
         read_embeddings(tmp_path / "empty.npz")
     with (tmp_path / "one.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(BadInput, match="no whole"):
+    with pytest.raises(BadInput, match="it is no zip archive, or its end is missing"):
         read_embeddings(tmp_path / "one.npz")
     np.savez_compressed(tmp_path / "e.npz", **GOOD)
     packed = bytearray((tmp_path / "e.npz").read_bytes())

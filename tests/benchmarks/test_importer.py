@@ -105,6 +105,12 @@ def test_the_same_file_again_changes_nothing_and_another_is_refused(tmp_path: Pa
     ({"segment_track": np.array([0, 0, 0, 2])}, "whole numbers from 0 to 1"),
     ({"segment_track": np.array([0.0, 0.0, 0.0, 1.0])}, "whole numbers"),
     ({"segment_start_s": np.array([0, 4])}, "belong together"),
+    ({"segment_track": np.array(0)}, "whole numbers from 0 to 1"),
+    ({"segment_start_s": np.array([0, 8, np.nan, 0]), "segment_s": np.array(4.0)}, "one finite number a segment each"),
+    ({"segment_start_s": np.array([0, 8, 4, np.inf])}, "one finite number a segment each"),
+    ({"per_second": np.array(["music_lod"])}, "per_second names 'music_lod', which is no feature with two axes"),
+    ({"per_second": np.array(["music_chord"])}, "per_second names 'music_chord', which is no feature with two axes"),
+    ({"per_second": np.array(["vidéo".encode()])}, "per_second names 'vidéo'"),
     ({"segment_start_s": np.array([0, 4, 4, 0])}, "overlap or have no length"),
     ({"segment_s": np.array(5.0)}, "overlap or have no length"),
     ({"segment_s": np.array("x")}, "no length"),
@@ -148,6 +154,15 @@ def test_a_file_that_is_no_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "onesided.npz", track_id=np.array(["a"]), video_look=np.ones((1, 2)))
     with pytest.raises(BadInput, match="at least one array video_NAME and one music_NAME"):
         import_features(tmp_path / "onesided.npz", run)
+
+
+def test_text_that_numpy_keeps_as_bytes_is_text(tmp_path: Path) -> None:
+    names = {"track_id": [b"a", b"b", b"c"], "track_song": [b"x", b"x", b"y"], "track_split": [b"train", b"val", b"test"]}
+    features = {"video_look": np.ones((3, 1)), "music_loud": np.ones((3, 4)), "per_second": np.array([b"music_loud"])}
+    run = imported(tmp_path, {**{name: np.array(values) for name, values in names.items()}, **features})
+    assert [(c.clip_id, c.song_id) for c in run.read(Clip, "clips")][1] == ("import-b-0", "import:x")
+    assert {s.name: s.clip_ids for s in run.read(Split, "splits")}["val"] == ("import-b-0",)
+    assert feature(run, "music_loud")["import-a-0"].values_TD.shape == (4, 1)
 
 
 def test_a_run_that_an_older_version_imported_is_known_again(tmp_path: Path) -> None:

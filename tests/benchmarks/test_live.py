@@ -68,9 +68,39 @@ def test_the_table_shows_what_a_person_wants_to_know(tmp_path: Path) -> None:
     assert second.split() == ["mvbind", "default", "0-2", "4", "training", "20/100", "1.5", "0.25", "4", "min", "00", "s"]
 
 
+def test_before_the_first_fit_it_says_what_is_waited_for(tmp_path: Path) -> None:
+    clock = Clock()
+    table = LiveTable(tmp_path, clock)
+    assert live.STARTING in text(table)
+    clock.now_s += 1
+    notes = Notes(tmp_path, "abc", a_note(clock), clock)
+    assert live.STARTING not in text(table)
+    notes.close()
+    clock.now_s += 1
+    assert text(table).strip() == "", "nothing is said between two fits"
+
+
+@pytest.mark.parametrize("width", [140, 80, 60])
+def test_a_narrow_terminal_has_fewer_columns_and_whole_ones(width: int) -> None:
+    clock = Clock()
+    at_work = a_note(clock, baseline="vm_net", variant="hong", began_s=0.0, epoch=12, epochs=200, loss=1.2345, val=0.0123)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(live.table([at_work], width))
+    shown = console.export_text()
+    assert "…" not in shown
+    assert "training 13/200" in shown
+    assert "4 h 00 min" in shown
+    assert ("1.234" in shown) == (width > 80)
+
+
 def test_the_driver_looks_twice_a_second_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, looks = Clock(), []
-    monkeypatch.setattr(live, "read", lambda run: looks.append(run) or [])
+    clock, looks = Clock(), list[Path]()
+
+    def read(run: Path) -> list[Note]:
+        looks.append(run)
+        return []
+
+    monkeypatch.setattr(live, "read", read)
     table = LiveTable(tmp_path, clock)
     for _ in range(40):  # four frames a second
         clock.now_s += 0.25

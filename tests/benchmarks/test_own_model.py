@@ -15,7 +15,7 @@ from benchmarks import own_embeddings, own_model
 from benchmarks.data import make_pack, pairs, split_parts
 from benchmarks.fitting import Failed
 from benchmarks.inputs import Inputs, Pairs, Steps
-from benchmarks.jobs import Wanted, code_of, matrix
+from benchmarks.jobs import Wanted, code_of, groups, matrix
 from benchmarks.ranking import retrieve
 from benchmarks.run import run_baselines
 from benchmarks.worker import Trainer
@@ -265,6 +265,99 @@ def test_sequences_and_labels_are_handed_to_a_model_that_asks(tmp_path: Path, to
         "assert train.video.steps['look'].padded()[0].shape[1] == 5 and len(train.video.tags_B) == len(train)\n        " + FITTED,
     )
     assert score(toy, local, own_model.load(write(tmp_path, text)))
+
+
+# -- what a user's code does beside its work
+def whole(run: RunFolder, *own: own_model.Own) -> dict[tuple[str, int], Any]:
+    """(name, seed) -> the ranks of fits that one worker makes one after the other."""
+    pack = make_pack(run)
+    trainer, found = Trainer(str(run.path), str(pack.folder), "cpu"), {}
+    for wanted in [*(Wanted(own=one, seeds=2) for one in own), Wanted(names=("mean_embedding",))]:
+        for job in matrix(pack, wanted)[0]:
+            ((_, made),) = trainer.run((job,))
+            assert not isinstance(made, Failed), made.trace
+            ranks = made["ranks"]
+            found[job.baseline, job.seed] = ranks.drop_columns(["key"]).to_pylist()
+    return found
+
+
+def test_a_users_file_is_a_module_like_any_other(tmp_path: Path, trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    head = "import dataclasses, pickle\nprint('hello')\n@dataclasses.dataclass\nclass Sizes:\n    dim: int = 8\n"
+    kept = "assert pickle.loads(pickle.dumps(Sizes())) == Sizes() and Sizes.__annotations__['dim'] is int\n        "
+    own = own_model.load(write(tmp_path, head + GOOD.replace(FITTED, kept + "print('fitting')\n        " + FITTED)))
+    ((_, made),) = trainer.run((matrix(trainer.pack, Wanted(own=own))[0][0],))
+    assert not isinstance(made, Failed), made.trace
+    said = capsys.readouterr()
+    assert said.out == "", "stdout is for the results"
+    assert "hello" in said.err
+    assert "fitting" in said.err
+
+
+def test_a_fit_is_the_same_in_any_company(tmp_path: Path, toy: RunFolder) -> None:
+    """What a user's code keeps outside of its object, draws when it embeds, or sets in torch is no part of the next fit."""
+    kept = GOOD.replace(
+        "class Mine:", "torch.set_default_dtype(torch.float64)\nSEEN = []\nclass Mine:\n    LEARNS = False"
+    ).replace(FITTED, "SEEN.append(seed)\n        torch.set_num_threads(3)\n        self.scale = len(SEEN)\n        " + FITTED)
+    kept = kept.replace(
+        "return functional.normalize(video.vectors_BV", "return functional.normalize(video.vectors_BV ** self.scale"
+    )
+    own = own_model.load(write(tmp_path, kept))
+    before = torch.get_default_dtype(), torch.get_num_threads()
+    company = whole(toy, own)
+    assert (torch.get_default_dtype(), torch.get_num_threads()) == before
+    pack = make_pack(toy)
+    for job in matrix(pack, Wanted(own=own, seeds=2))[0]:
+        ((_, made),) = Trainer(str(toy.path), str(pack.folder), "cpu").run((job,))
+        assert not isinstance(made, Failed), made.trace
+        if job.own:
+            assert made["ranks"].drop_columns(["key"]).to_pylist() == company[job.baseline, job.seed], job.title
+
+
+def test_fits_of_a_users_model_are_made_one_by_one(tmp_path: Path, trainer: Trainer) -> None:
+    own = own_model.load(write(tmp_path, GOOD))
+    found, _ = matrix(trainer.pack, Wanted(own=own, seeds=3))
+    assert [len(group) for group in groups(found, 1)] == [1, 1, 1, 1], (
+        "random numbers that it draws when it embeds follow its own fit"
+    )
+
+
+def test_what_it_was_fitted_on_is_watched_while_it_embeds(tmp_path: Path, toy: RunFolder) -> None:
+    trainer = Trainer(str(toy.path), str(make_pack(toy).folder), "cpu")
+    late = GOOD.replace(FITTED, "self.train = train\n        " + FITTED)
+    late = late.replace(NORMALISED, "self.train.music.vectors_BV.zero_()\n        " + NORMALISED)
+    assert "changes the inputs that it is handed" in str(failure(trainer, own_model.load(write(tmp_path, late))))
+    assert trainer.of_the_data == {}, "no check has looked at what was spoilt"
+
+
+def test_sequences_hold_the_clips_of_the_part_alone(tmp_path: Path, toy: RunFolder, local: Fleet) -> None:
+    pack = make_pack(toy)
+    train = pairs(pack, split_parts(pack), steps=True)["train"]
+    alone = train.alone()
+    for side, name in (("video", "look"), ("music", "sound")):
+        first, again = (getattr(part, side).steps[name] for part in (train, alone))
+        assert again.packed_PD.shape[0] == int(again.length_B.sum()) < first.packed_PD.shape[0]
+        for found, expected in zip(again.padded(), first.padded(), strict=True):
+            assert torch.equal(found, expected)
+    text = GOOD.replace("class Mine:", "class Mine:\n    STEPS = True").replace(
+        FITTED, "assert len(train.video.steps['look'].packed_PD) == 5 * len(train)\n        " + FITTED
+    )
+    assert score(toy, local, own_model.load(write(tmp_path, text)))
+
+
+@pytest.mark.parametrize("how", ["class Stop(BaseException): pass\n        raise Stop('enough')", "raise SystemExit('enough')"])
+def test_no_exception_of_a_users_code_ends_the_worker(tmp_path: Path, trainer: Trainer, how: str) -> None:
+    error = failure(trainer, own_model.load(write(tmp_path, GOOD.replace(FITTED, how + "\n        " + FITTED))))
+    assert "enough" in str(error)
+
+
+def test_needs_may_be_one_name_and_slots_are_fine(tmp_path: Path, trainer: Trainer) -> None:
+    slots = "class Mine:\n    NEEDS = 'look'\n    __slots__ = ('video', 'music')"
+    assert own_model.module(own_model.load(write(tmp_path, GOOD.replace("class Mine:", slots)))).NEEDS == ("look",)
+    own = own_model.load(write(tmp_path, GOOD.replace("class Mine:", slots.replace("    NEEDS = 'look'\n", ""))))
+    ((_, made),) = trainer.run((matrix(trainer.pack, Wanted(own=own))[0][0],))
+    assert not isinstance(made, Failed), made.trace
+    with pytest.raises(BadInput, match=r"Mine.NEEDS must be names of features such as \('clip', 'clap'\), not 5"):
+        own_model.load(write(tmp_path, GOOD.replace("class Mine:", "class Mine:\n    NEEDS = 5")))
 
 
 # -- embeddings

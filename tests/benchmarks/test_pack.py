@@ -23,7 +23,7 @@ from benchmarks.feature_files import KEEPS, pooled
 from benchmarks.pack import open_pack
 from benchmarks.packing import make_pack
 from curation import split as curation_split
-from svmbench.errors import BadInput, StorageError
+from svmbench.errors import BadInput, Leak, StorageError
 from svmbench.records import Box, Clip, Features, Label, Split, features_table, to_table
 from svmbench.store import RunFolder, sha256_file
 
@@ -247,6 +247,16 @@ def test_clips_without_features_and_features_without_clips_are_counted(tmp_path:
     assert make_pack(run).left_out == {"no_look": 1, "look_of_no_clip": 1}, "what a rule refused is no stranger"
 
 
+def test_clips_of_the_split_that_the_run_does_not_have_are_counted(tmp_path: Path) -> None:
+    splits = [
+        Split(name="train", clip_ids=("c1", "x1", "x2"), grouped_by="song"),
+        Split(name="test", clip_ids=("c2",), grouped_by="song"),
+    ]
+    pack = make_pack(make_run(tmp_path / "run", sequences(), splits=to_table(Split, splits)))
+    assert pack.left_out == {"split_of_no_clip": 2}
+    assert pack.parts["train"].tolist() == [1]
+
+
 def test_ids_that_do_not_match_at_all(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", sequences(4), clips=[clip("other")])
     with pytest.raises(BadInput, match=r"none of the 4 ids of the feature 'look' \(the first is c0\) is a clip .*first is other"):
@@ -279,12 +289,21 @@ def shorter(table: pa.Table) -> pa.Table:
     return table.set_column(3, "num_steps", pa.array([n + 1 for n in table["num_steps"].to_pylist()]))
 
 
+def swapped(table: pa.Table) -> pa.Table:
+    """The lengths of two rows, so that only their sum is right."""
+    first, second, *others = table["num_steps"].to_pylist()
+    return table.set_column(3, "num_steps", pa.array([second, first, *others]))
+
+
 @pytest.mark.parametrize(("table", "change", "says"), [
     ("clips", lambda t: t.drop_columns(["song_id"]), r"the table clips of .* has no column 'song_id': .* \(9\.9\.9; this is"),
     ("clips", lambda t: t.drop_columns(["media"]), "has no column 'media'"),
     ("features_look", lambda t: t.drop_columns(["dim"]), "the table features_look of .* has no column 'dim'"),
     ("features_look", lambda t: t.set_column(4, "dim", t["dim"].cast("string")), r"another type \(string\) in the column 'dim'"),
     ("features_look", shorter, "is damaged: a row of the feature 'look' has not the length that it claims"),
+    ("features_look", swapped, "is damaged: a row of the feature 'look' has not the length that it claims"),
+    ("features_look", lambda t: t.slice(0, 0), "has no rows of the feature 'look'"),
+    ("clips", lambda t: t.slice(0, 0), r"is a clip of this run \(the first is none\)"),
 ])  # fmt: skip
 def test_a_table_of_another_version_is_named(
     tmp_path: Path, table: str, change: Callable[[pa.Table], pa.Table], says: str
@@ -293,6 +312,119 @@ def test_a_table_of_another_version_is_named(
     run.write_settings({"svmbench": {"versions": {"svmbench": "9.9.9"}}})
     with pytest.raises(BadInput, match=says):
         make_pack(changed(run, table, change))
+
+
+SIDE = {
+    "posts": ("author_hash", {"platform": "t", "post_id": "c1", "author_hash": "a"}),
+    "listening": ("second", {"first": ["c1"], "second": ["c2"]}),
+    "duplicates": ("cluster", {"clip_id": "c1", "cluster": "c1"}),
+    "labels": ("label", {"clip_id": "c1", "label": "surf"}),
+    "candidates": ("clip_id", {"clip_id": "c1", "song_id": "s"}),
+    "splits": ("clip_ids", {"name": "train", "clip_ids": ["c1"], "grouped_by": "song"}),
+}
+
+
+@pytest.mark.parametrize("table", SIDE)
+def test_a_damaged_table_beside_the_features_is_one_line(tmp_path: Path, table: str) -> None:
+    column, row = SIDE[table]
+    run = make_run(tmp_path / "run", sequences(), **{table: pa.Table.from_pylist([row])})
+    (part,) = run.table_parts(table)
+    pq.write_table(pq.read_table(part).drop_columns([column]), part)
+    with pytest.raises(BadInput, match=f"the table {table} of .* has no column '{column}'"):
+        make_pack(run)
+    part.write_bytes(b"PAR1 and no more")
+    with pytest.raises(BadInput, match=f"{part.name} cannot be read"):
+        make_pack(run)
+    part.unlink()
+    with pytest.raises(BadInput, match=f"{part.name} is missing; put back a copy"):
+        make_pack(run)
+
+
+def test_a_page_that_was_damaged_is_one_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", sequences(40))
+    (part,) = run.table_parts("features_look")
+    content = bytearray(part.read_bytes())
+    content[4 : len(content) // 2] = bytes(b ^ 255 for b in content[4 : len(content) // 2])
+    part.write_bytes(bytes(content))
+    with pytest.raises(BadInput, match=r"a table of .* is damaged \("):
+        make_pack(run)
+
+
+def replacing(run: RunFolder, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """While a pack is made, another process puts other clips and features in the place of the run's, and sweeps the old ones."""
+    write, left = packing.write_feature, list(range(times))
+
+    def beside(*args: Any) -> Any:
+        if left:
+            new = sequences(12, seed=1 + left.pop())
+            music = {name: np.ones((1, 2), np.float32) for name in new}
+            clips = to_table(Clip, [clip(name) for name in new])
+            with RunFolder(run.path).writing("curate") as writer:
+                writer.replace(new, {"clips": clips, "features_look": rows_of(new), "features_sound": rows_of(music)})
+            with RunFolder(run.path).writing("curate"):
+                pass
+        return write(*args)
+
+    monkeypatch.setattr(packing, "write_feature", beside)
+
+
+def test_tables_that_are_replaced_while_they_are_read_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", sequences())
+    replacing(run, monkeypatch, 1)
+    pack = make_pack(run)
+    assert len(pack.clip_ids) == 12
+    assert np.array_equal(pack.vectors("look")[1], pooled(sequences(12, seed=1)["c1"]))
+    assert [path.name for path in (run.path / "features").iterdir()] == [pack.folder.name]
+
+
+def test_a_pack_is_never_a_mixture_of_two_states_of_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All features are read by the time that the split changes, and no file is missing."""
+    run = make_run(tmp_path / "run", sequences())
+    split = to_table(Split, [Split(name="train", clip_ids=("c1",), grouped_by="song")])
+    digest = packing._split_sha256
+
+    def beside(splits: Any) -> str | None:
+        with run.writing("split") as writer:
+            writer.replace(["split"], {"splits": split})
+        monkeypatch.setattr(packing, "_split_sha256", digest)
+        return digest(splits)
+
+    monkeypatch.setattr(packing, "_split_sha256", beside)
+    pack = make_pack(run)
+    assert pack.parts["train"].tolist() == [1]
+    assert [path.name for path in (run.path / "features").iterdir()] == [pack.folder.name]
+
+
+def test_tables_that_never_rest_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", sequences())
+    replacing(run, monkeypatch, 99)
+    with pytest.raises(StorageError, match="change while they are read; wait for the command that writes them"):
+        make_pack(run)
+    assert list((run.path / "features").iterdir()) == []
+
+
+def test_a_clip_in_two_parts_is_a_leak(tmp_path: Path) -> None:
+    splits = [
+        Split(name=name, clip_ids=("c1", f"c{i}"), grouped_by="song", rule="as_published")
+        for i, name in ((2, "train"), (3, "test"))
+    ]
+    with pytest.raises(Leak, match="the clip c1 stands in both 'train' and 'test'"):
+        make_pack(make_run(tmp_path / "run", sequences(), splits=to_table(Split, splits)))
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("made_from.json", "{"), ("made_from.json", "[]"), ("pack.json", "[]"), ("pack.json", '{"format": "svmbench.pack/2"}'),
+    ("pack.json", '{"format": "svmbench.pack/2", "files": {}}'),
+])  # fmt: skip
+def test_a_header_of_another_form_is_written_again(tmp_path: Path, name: str, content: str) -> None:
+    run = make_run(tmp_path / "run", sequences())
+    pack = make_pack(run)
+    (pack.folder / name).write_text(content)
+    if name == "pack.json":
+        with pytest.raises(BadInput, match=r"pack\.json is missing or damaged"):
+            open_pack(pack.folder)
+    assert make_pack(run).revision == pack.revision
+    assert json.loads((pack.folder / name).read_text()) != json.loads(content if content != "{" else "{}")
 
 
 def test_older_clips_without_measures_are_taken(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from benchmarks.run import FAKE_GPUS, run_baselines
 from benchmarks.stats import song_bootstrap
 from benchmarks.towers import embed
 from svmbench import plugins
-from svmbench.errors import BadInput, BadScores, BadSettings, UnknownName
+from svmbench.errors import BadInput, BadScores, BadSettings, FitFailed, UnknownName
 from svmbench.fleet import Fleet
 from svmbench.progress import Progress
 from svmbench.records import DIRECTIONS, Score, Split, to_table
@@ -155,6 +155,12 @@ def one_by_one(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> 
         yield item, worker.run(item)
 
 
+def together(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+    """All fits as one group, as on a GPU."""
+    group = tuple(job for item in items for job in item)
+    yield from one_by_one(cls, args, [group] if group else [])
+
+
 @pytest.mark.parametrize("folds", [None, 3])
 def test_a_baseline_is_handed_train_and_val_and_nothing_of_test(
     toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch, folds: int | None
@@ -185,6 +191,18 @@ def test_a_baseline_is_handed_train_and_val_and_nothing_of_test(
     if folds is None:
         assert seen
         assert not seen & set(pack.song_codes()[split_parts(pack)["test"]].tolist()), "no check fits on the test part either"
+
+
+def test_a_fit_is_checked_in_the_company_it_was_made_in(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, tuple[int, ...]]] = []
+
+    def watched(job: Any, seeds: tuple[int, ...], parts: Any) -> None:
+        seen.append((job.seed, seeds))
+
+    monkeypatch.setattr(worker, "fit_again", watched)
+    monkeypatch.setattr(local, "map", together)
+    go(toy, local, names=("mvbind",), seeds=3)
+    assert seen == [(0, (0, 1, 2)), (1, (0, 1, 2)), (2, (0, 1, 2))]
 
 
 def test_what_draws_no_random_numbers_is_fitted_once(toy: RunFolder, local: Fleet) -> None:
@@ -396,6 +414,38 @@ def test_a_job_is_plain_data_and_its_key_is_all_that_its_result_depends_on(
     assert not first & keys()
 
 
+def test_a_baseline_that_is_named_twice_is_fitted_once(toy: RunFolder, local: Fleet) -> None:
+    summary = go(toy, local, names=("vm_net:hong", "cca", "cca", "vm_net:hong")).summaries[0]
+    assert (summary.seen, summary.kept) == (2, 2)
+    fits = toy.read_table("jobs")
+    assert fits is not None
+    assert fits.num_rows == 2
+
+
+def test_a_worker_that_cannot_be_made_leaves_its_traceback(toy: RunFolder, local: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unmade(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+        yield from ((item, RuntimeError("a worker could not be made")) for item in items)
+
+    monkeypatch.setattr(local, "map", unmade)
+    with pytest.raises(FitFailed, match=r"a worker could not be made; see (.*error\.txt)") as error:
+        go(toy, local, names=("cca",))
+    assert "could not be made" in Path(str(error.value).rpartition("see ")[2]).read_text()
+
+
+def test_on_the_cpu_each_fit_is_committed_as_it_is_done(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("mvbind",), seeds=3)
+    assert [len(marker["ids"]) for marker in toy.markers("bench")] == [1, 1, 1]
+    groups: list[int] = []
+
+    def watched(cls: type, args: tuple[Any, ...], items: list[Any], **_: Any) -> Iterator[tuple[Any, Any]]:
+        groups.extend(map(len, items))
+        yield from one_by_one(cls, args, items)
+
+    fleet: Any = SimpleNamespace(**vars(local), num_cpus=1, map=watched)
+    go(toy, fleet, names=("mvbind",), seeds=6)
+    assert groups == [1, 1, 1], "a kill costs the fit at hand"
+
+
 def test_the_code_of_a_fit_is_the_files_that_it_imports_wherever_they_lie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,7 +457,7 @@ def test_the_code_of_a_fit_is_the_files_that_it_imports_wherever_they_lie(
     for changed, expected in (
         ("baselines/mvbind.py", {"mvbind"}), ("losses.py", {"mvbind", "vm_net"}), ("results.py", set()), ("live.py", set()),
         ("worker.py", set(names)), ("ranking.py", set(names)), ("inputs.py", set(names)), ("checks/finite.py", set(names)),
-        ("memory.py", set(names)), ("metrics/mrr.py", {"mvbind", "vm_net"}),
+        ("memory.py", set(names)), ("rows.py", set(names)), ("metrics/mrr.py", {"mvbind", "vm_net"}),
     ):  # fmt: skip
         path = tmp_path / "benchmarks" / changed
         text = path.read_text()

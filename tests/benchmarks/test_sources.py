@@ -281,6 +281,42 @@ def test_a_path_that_is_mistyped_is_not_asked_of_the_hub(tmp_path: Path, monkeyp
         open_source("runs/dmo", endpoint="http://127.0.0.1:9")
 
 
+def test_an_owner_who_is_called_like_a_folder_here_is_reached_with_a_revision(
+    hub: Hub, commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab").mkdir()
+    with pytest.raises(BadInput, match=r"lab/toy is no run folder.* in the folder lab; of the Hub, write lab/toy@main"):
+        open_source(REPO, endpoint=hub.endpoint)
+    assert open_source(f"{REPO}@main", endpoint=hub.endpoint).path == tmp_path / "runs" / f"lab--toy@{commit[:8]}"
+
+
+def test_two_that_fill_the_same_run_one_after_the_other(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second has looked before the first was done, and gets the lock after it."""
+    first = open_source(str(release), cache=tmp_path)
+    looked, is_run = [], RunFolder.is_run
+
+    def late(self: RunFolder) -> bool:
+        looked.append(self.path)
+        return is_run(self) and not (self.path == first.path and looked.count(first.path) == 1)
+
+    monkeypatch.setattr(RunFolder, "is_run", late)
+    monkeypatch.setattr(Path, "exists", lambda self: self != first.path and os.path.exists(self))
+    before = {path: path.stat().st_mtime_ns for path in first.path.rglob("*")}
+    assert open_source(str(release), cache=tmp_path).path == first.path
+    assert looked.count(first.path) > 1
+    assert before == {path: path.stat().st_mtime_ns for path in first.path.rglob("*")}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_something_else_under_the_name_of_the_run(release: Path, tmp_path: Path) -> None:
+    name = f"toy-{sha256_file(release / 'CHECKSUMS.sha256')[:8]}"
+    (tmp_path / name / "mine").mkdir(parents=True)
+    with pytest.raises(BadInput, match=f"{name} is in the way and no run folder; move it"):
+        open_source(str(release), cache=tmp_path)
+    assert (tmp_path / name / "mine").is_dir()
+
+
 def test_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"plain text")
     with pytest.raises(BadInput, match=r"cannot be read as an \.npz file"):
@@ -312,6 +348,13 @@ def without_column(name: str, column: str) -> Callable[[Path], object]:
     (marked(features=None), "does not say which features are of the picture.* another version of svmbench; publish it again"),
     (marked(version=None, features={"../x": "video"}), "'../x' cannot be the name of a feature"),
     (marked(features={"look": "video", "sound": "music", "clap": "music"}), "has no features_clap"),
+    (marked(features={"look": ["video"]}), "does not say which features"),
+    (marked(split={"rule": "strict"}), "does not say .* and the split"),
+    (marked(split="song"), "does not say .* and the split"),
+    (without_column("metadata", "box_top_px"), "metadata has no column 'box_top_px'"),
+    (without_column("splits", "clip_id"), "a table cannot be read"),
+    (lambda folder: (folder / "metadata/test.parquet").write_bytes(b"no parquet"), "a table cannot be read"),
+    (lambda folder: (folder / "features_look/test.parquet").write_bytes(b"no parquet"), "a table cannot be read"),
     (lambda folder: (folder / "release.json").write_text("{"), r"release\.json is missing or damaged"),
     (lambda folder: shutil.rmtree(folder / "splits"), "has no splits"),
     (without_column("metadata", "song_id"), "metadata has no column 'song_id'"),
@@ -322,6 +365,13 @@ def test_a_release_that_cannot_be_used(release: Path, tmp_path: Path, change: Ca
     with pytest.raises(BadInput, match=says):
         open_source(str(folder), cache=tmp_path / "runs")
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_checksums_that_are_no_text(release: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(release, tmp_path / "other"))
+    (folder / "CHECKSUMS.sha256").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match="not listed in CHECKSUMS"):
+        open_source(str(folder), cache=tmp_path / "runs")
 
 
 def test_features_of_no_clip_are_counted(release: Path, tmp_path: Path) -> None:

@@ -54,6 +54,15 @@ def test_five_steps_stacked_are_five_steps_one_by_one(module: Any, monkeypatch: 
     assert not np.allclose(embed(together[0], TEST)[0], embed(together[1], TEST)[0], atol=0.1), "each seed is a fit of its own"
 
 
+def test_a_stack_that_is_fitted_again_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the check of determinism counts on where seeds are stacked: it fits the same company again."""
+    first, again = (fitted(mvbind, True, monkeypatch, epochs=3) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert one.history == other.history
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[name]), name
+
+
 @pytest.mark.parametrize("module", [mvbind, vm_net])
 def test_stacked_seeds_stop_by_themselves_and_the_others_go_on(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     how = {"epochs": 12, "patience": 2, "lr": 1e-2}

@@ -133,6 +133,27 @@ def test_the_best_epoch_on_val_is_kept_and_training_stops_after_it() -> None:
     assert not kept.training
 
 
+def test_of_epochs_that_are_equal_on_val_the_first_is_kept() -> None:
+    def still(outputs: tuple[torch.Tensor, ...], batch: Pairs) -> torch.Tensor:
+        return 0 * loss(outputs, batch)
+
+    def make(seed: int) -> TwoTower:  # without a batch norm, whose statistics would move
+        return TwoTower(linear(37, 7, generator(seed)), linear(11, 7, generator(seed + 1)))
+
+    (model,) = fit(loss=still, build=make, weight_decay=0.0, patience=3, epochs=20)
+    assert len(set(model.history.val)) == 1
+    assert (model.history.chosen, len(model.history.loss)) == (0, 4)
+
+
+def test_the_val_value_is_the_mean_reciprocal_rank_over_both_directions() -> None:
+    model = build().eval()
+    video, music = embed(model, VAL)  # each clip has a song of its own
+    sim = video.astype(np.float64) @ music.T
+    both = [1 / (1 + (matrix > matrix.diagonal()[:, None]).sum(axis=1)) for matrix in (sim, sim.T)]
+    assert both[0].mean() != both[1].mean()
+    assert training.validate(model, VAL) == pytest.approx(np.mean(both), abs=1e-9)
+
+
 @pytest.mark.parametrize("num_val", [0, 1])
 def test_without_songs_to_choose_by_training_goes_to_the_end(num_val: int) -> None:
     told: list[float] = []

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.compare import Standing
 from svmbench.records import DIRECTIONS, M2V, V2M, Box, Clip, Drop, Post, Score, Split, to_table
 from svmbench.store import RunFolder
 
@@ -151,7 +152,7 @@ class Node:
 
     def text(self) -> str:
         """All text inside, white space collapsed."""
-        return " ".join("".join(c if isinstance(c, str) else f" {c.text()} " for c in self.children).split())
+        return " ".join("".join(_words(c) for c in self.children).split())
 
     def all(self, tag: str, cls: str | None = None) -> list[Node]:
         """Elements below with this tag and class, in document order."""
@@ -167,8 +168,13 @@ class Node:
         return next(n for t in ("section", "dt", "h2", "h3") for n in self.all(t) if n.attrs.get("id") == name)
 
 
+def _words(child: Node | str) -> str:
+    """The text of a child; a place where a word may be broken is no space."""
+    return child if isinstance(child, str) else "" if child.tag == "wbr" else f" {child.text()} "
+
+
 class _Tree(HTMLParser):
-    VOID = ("meta", "input", "br", "line", "circle", "rect", "polyline")
+    VOID = ("meta", "input", "br", "wbr", "line", "circle", "rect", "polyline")
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -225,6 +231,23 @@ def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
         return run
 
     return made
+
+
+@pytest.fixture
+def standing() -> Callable[..., None]:
+    """standing(run, [(name, tier, anchor, p_holm, reason), ...]): commits the run's table of tiers, both directions alike."""
+
+    def commit(run: RunFolder, rows: list[tuple[str, int | None, str | None, float | None, str]]) -> None:
+        found = [
+            Standing("test", direction, metric, name, 0.5, tier if metric == "recall@10" else 9, anchor, p_holm, reason)
+            for name, tier, anchor, p_holm, reason in rows
+            for direction in DIRECTIONS
+            for metric in ("recall@10", "mean_rank")
+        ]
+        with run.writing("compare") as writer:
+            writer.replace(["tests"], {"tiers": to_table(Standing, found)})
+
+    return commit
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from leaderboard.build import build
+from leaderboard.table import METRICS
 from svmbench.records import Score
 from svmbench.store import RunFolder
 
@@ -28,7 +29,7 @@ def opened(chromium: Any, run: RunFolder, tmp_path: Path) -> Any:
 
 def names(driver: Any) -> list[str]:
     return driver.execute_script(
-        "return [...document.querySelector('tbody[data-rows]').rows].map(r => r.cells[0].textContent.trim())"
+        "return [...document.querySelector('tbody[data-rows]').rows].map(r => r.cells[0].querySelector('bdi').textContent)"
     )
 
 
@@ -79,7 +80,7 @@ def test_the_keyboard_alone_skips_filters_and_sorts(opened: Any) -> None:
         pass
     press("vm")
     visible = "[...document.querySelectorAll('tbody[data-rows] tr')].filter(r => !r.hidden)"
-    shown = f"return {visible}.map(r => r.cells[0].textContent.trim())"
+    shown = f"return {visible}.map(r => r.cells[0].querySelector('bdi').textContent)"
     assert opened.execute_script(shown) == ["vm_net · hong", "vm_net · hong"]
     assert opened.find_element(By.ID, "status").text == "2 of 6 rows"
     press(Keys.BACKSPACE, Keys.BACKSPACE)
@@ -120,21 +121,32 @@ def test_hostile_names_do_nothing(
 
 
 def test_no_name_is_broken_on_a_wide_screen(
-    chromium: Any, score: Callable[..., Score], make_run: Callable[..., RunFolder], tmp_path: Path
+    chromium: Any,
+    score: Callable[..., Score],
+    make_run: Callable[..., RunFolder],
+    standing: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     names = ("mean_embedding", "a_name_of_twenty_char")
-    cells = [("median_rank", 9999.0), ("mean_rank", 9999.0), ("mrr", 0.5), *((f"recall@{k}", 0.5) for k in (1, 5, 10, 25, 50))]
+    values = {metric: 9999.0 if metric == "median_rank" else 0.5 for metric in METRICS}
     rows = [
-        score(kind="control", baseline=n, metric=m, value=v, ci95=(v / 2, v), device="NVIDIA H200")
+        score(baseline=n, metric=m, value=v, ci95=(v / 2, v), device="NVIDIA H200", checks=("negative_controls", "split_leak"))
         for n in names
-        for m, v in cells
+        for m, v in values.items()
     ]
     chromium.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     )
-    chromium.get(build([make_run("names", rows)], tmp_path / "out").as_uri())
-    lines = "return [...document.querySelectorAll('.scores th.name bdi')].map(b => b.getClientRects().length)"
-    assert chromium.execute_script(lines) == [1, 1]
+    run = make_run("names", rows)
+    standing(run, [(f"{n} default", 1, "x default", 0.5, "") for n in names])
+    chromium.get(build([run], tmp_path / "out").as_uri())
+    tops = "new Set([...b.getClientRects()].map(r => Math.round(r.top))).size"
+    assert chromium.execute_script(f"return [...document.querySelectorAll('.scores th.name bdi')].map(b => {tops})") == [1, 1]
+    chromium.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    inside = "const s = document.querySelector('.scroll'); return [s.scrollWidth, s.clientWidth]"
+    assert len(set(chromium.execute_script(inside))) == 1, "nine metrics, the tier and two failed checks have room at 1400 px"
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 

@@ -59,6 +59,8 @@ def test_the_layout_of_the_file_does_not_matter(tmp_path: Path) -> None:
     found = cells(read_printed(written(tmp_path, WIDE)))
     for text in (b"\xef\xbb\xbf" + WIDE.encode(), WIDE.replace("\n", "\r\n"), WIDE.replace(",", "\t"), WIDE.rstrip("\n")):
         assert cells(read_printed(written(tmp_path, text))) == found
+    for text in ("\n" + LONG, "\r\n" + LONG.replace("\n", "\r\n"), LONG.replace("\n", "\r")):
+        assert cells(read_printed(written(tmp_path, text))) == found
 
 
 def test_the_audit_finds_in_a_file_what_it_finds_in_the_papers(tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ def main() -> None:
     scoring, pair_ranks = cpu_s(lambda: retrieve_scores(score, len(test), song_N))
     of_towers = Evidence(
         model=towers, video_ND=video_ND, music_ND=music_ND, ranks=ranks, history=Towers.history,
-        refit=lambda train, val: Towers(), **common,
+        refit=lambda train, val: Towers(), fit_again=Towers, **common,
     )  # fmt: skip
-    of_cross = Evidence(model=cross, ranks=pair_ranks, refit=lambda train, val: Cross(), **common)
+    of_cross = Evidence(model=cross, ranks=pair_ranks, refit=lambda train, val: Cross(), fit_again=Cross, **common)
     print(
         f"{NUM_TEST} test clips; embedding {once:.2f}, ranking {ranking:.2f}, scoring and ranking all pairs {scoring:.2f} CPU-s"
     )

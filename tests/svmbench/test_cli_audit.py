@@ -91,7 +91,7 @@ def test_the_shipped_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert sum(line["check"] == "median" and line["verdict"] == "FAILED" for line in lines) == 5
     assert {line["verdict"] for line in lines if line["check"] in ("chance", "suspect")} == {"remark", "passed", "not run"}
     told = " ".join(asked("published").stdout.split())
-    assert "297 figures in" in told
+    assert "297 figures, tables: " in told
     assert "MedR 14, yet R@10 is 53.2, above one half" in told
 
 
@@ -129,7 +129,7 @@ def test_a_table_in_a_csv_file(tmp_path: Path) -> None:
         ("nothing.npz", None, "nothing.npz does not exist"),
         ("nothing.csv", None, "nothing.csv cannot be read"),
         ("theirs.txt", b"R@1 5", "what to audit is a run folder"),
-        ("theirs.npz", b"no archive", "is no whole .npz file"),
+        ("theirs.npz", b"no archive", "cannot be read as an .npz file"),
         ("theirs.csv", b"system,R@1\nA,101\n", "above 100 percent"),
         ("theirs.csv", b"system,R@1\nA,x\n", "which is no number"),
         ("theirs.csv", b"system,setting\nA,x\n", "a column a metric"),

@@ -115,6 +115,8 @@ def test_mistakes_give_one_line(tmp_path: Path) -> None:
         (("check", "a", "--out", "x"), "--out goes with merge and export only"),
         (("check", "a", "--format", "md"), "--format goes with export only"),
         (("export", "a", "--format", "xlsx"), "unknown format 'xlsx'"),
+        (("export", "a", "--out", tmp_path), "is a folder; --out needs a name"),
+        (("export", "a", "--format", "mteb", "--out", __file__), "is a file; --out needs a name"),
     ):
         assert said in fault(*words)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from svmbench import jobs
@@ -51,7 +53,8 @@ def one_line(result: Result, *words: str) -> None:
 def test_from_a_file_of_features_to_a_table(run: Callable[..., Result], pairs: str) -> None:
     result = run(pairs, "cca", "chance")
     assert result.exit_code == 0, result.output
-    assert "video to music (test)" in result.stderr
+    assert "video to music (test)" in result.stdout
+    assert result.stderr.startswith("2 fits to do; workers are starting"), "a silence is explained"
     assert "cca default, seed 0: 1 of 1 fits done" in result.stderr, "a line a group where nothing is drawn live"
     (folder,) = Path("runs").iterdir()
     assert f"next: svmbench leaderboard {folder.resolve()}" in result.stdout
@@ -66,16 +69,16 @@ def test_from_a_file_of_features_to_a_table(run: Callable[..., Result], pairs: s
 def test_a_model_of_ones_own_and_failed_checks_in_plain_words(run: Callable[..., Result], pairs: str) -> None:
     result = run(pairs, "--model", f"{EXAMPLE}:Ridge")
     assert result.exit_code == 0, result.output
-    assert "Ridge" in result.stderr
+    assert "Ridge" in result.stdout
     Path("loose.py").write_text(
         "class Loose:\n    def fit(self, train, val, seed): pass\n    def encode_video(self, x): return x.vectors_BV\n"
         "    encode_music = encode_video\n"
     )
     result = run("--model", "loose.py:Loose")
     assert result.exit_code == 0, result.output
-    assert "Loose *" in result.stderr
-    assert "* Loose: finite: some inputs give embeddings that are not finite or not of unit length. Measured: " in result.stderr
-    assert "* chance" not in result.stderr
+    assert "Loose *" in result.stdout
+    assert "* Loose: finite: some inputs give embeddings that are not finite or not of unit length. Measured: " in result.stdout
+    assert "* chance" not in result.stdout
 
 
 def test_a_fit_that_fails_ends_with_1_after_the_table(run: Callable[..., Result], pairs: str) -> None:
@@ -84,7 +87,7 @@ def test_a_fit_that_fails_ends_with_1_after_the_table(run: Callable[..., Result]
     )
     result = run(pairs, "--model", "bad.py:Bad")
     one_line(result, "bad.py:2: Bad, fit: AttributeError")
-    assert "video to music (test)" in result.stderr
+    assert "video to music (test)" in result.stdout
     assert "failed: BadInput 1" in result.stdout
     assert "error.txt" in result.stdout
 
@@ -125,6 +128,18 @@ def test_a_row_with_a_failed_check_has_a_star() -> None:
         for name, checks in (("honest", ()), ("cheat", ("ties",)))
     ]
     assert list(score_table(rows).columns[0].cells) == ["[bold]video to music[/bold] (test)", "cheat *", "honest"]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_of_scores_is_whole_in_a_narrow_terminal(width: int) -> None:
+    fixed = {"direction": "video_to_music", "split": "10-fold", "variant": "hong", "baseline": "vm_net", "checks": ("ties",)}
+    metrics = ("recall@1", "recall@5", "recall@10", "recall@25", "recall@50", "median_rank")
+    rows = [{**fixed, "seed": 99, "metric": metric, "value": 1.0, "gallery_size": 100_000} for metric in metrics]
+    told = io.StringIO()
+    Console(file=told, width=width).print(score_table(rows))
+    assert "…" not in told.getvalue()
+    for word in ("vm_net hong seed 99 *", "gallery", "100000", "video to music (10-fold)"):
+        assert word in told.getvalue()
 
 
 def test_the_example_in_the_docs_is_the_one_that_runs() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,27 @@ def test_recall_must_not_fall() -> None:
 def test_binomial_tail_by_hand(hits: int, expected: float) -> None:
     assert shapes.tail(hits, 10, 0.2) == pytest.approx(expected, rel=1e-6)
     assert shapes.tail(hits, 10, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("hits", [1, 40, 99, 100, 101, 130, 400, 1000])
+def test_binomial_tail_is_that_of_all_its_terms(hits: int) -> None:
+    terms = [math.comb(1000, h) * 0.1**h * 0.9 ** (1000 - h) for h in range(hits, 1001)]
+    assert shapes.tail(hits, 1000, 0.1) == pytest.approx(sum(terms), rel=1e-9)
+
+
+def test_a_huge_pool_and_unrounded_figures_are_answered_at_once() -> None:
+    """What was asked of each hit, or of each number of queries up to the last decimal, would take hours."""
+    begun = time.process_time()
+    huge = row(pool=10**9 - 1, r1="0.1", r10="50.0", r9999999="90.0", medr="10")
+    assert shapes.chance(huge) == []
+    unrounded = row(pool=None, r1="11.234567890123456", r5="34.765432109876543")
+    assert shapes.least_queries([unrounded]) == 100_000
+    assert time.process_time() - begun < 10
+
+
+def test_chance_is_no_more_than_everything() -> None:
+    (flag,) = shapes.chance(row(pool=5, r10="40.0"))
+    assert flag.text.endswith("chance is 1e+02")
 
 
 def test_chance_marks_what_a_random_ranking_reaches() -> None:
