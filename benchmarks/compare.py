@@ -75,7 +75,8 @@ class Comparison:
 @dataclass(frozen=True)
 class Standing:
     """The tier of one row; 1 is best. anchor: the row that leads the tier; p_holm: of the test against it, None for the anchor
-    itself. tier is None where the row does not compete, or is told apart from every anchor and may not lead; `reason` says why.
+    itself. tier is None where the row does not compete, was asked other queries than the anchor, or is told apart from every
+    anchor and may not lead; `reason` says why.
     """
 
     split: str
@@ -125,8 +126,12 @@ def tiers(rows: Sequence[Contestant], comparisons: Sequence[Comparison]) -> list
                 if anchor is None:
                     break
                 same = (anchor.split, anchor.direction, metric)
-                p = {r.name: p_of.get((*same, frozenset((r.name, anchor.name))), 0.0) for r in left if r is not anchor}
-                sharing = [row for row in left if row is anchor or p[row.name] >= LEVEL]
+                p = {r.name: p_of.get((*same, frozenset((r.name, anchor.name)))) for r in left if r is not anchor}
+                unlike = [row for row in left if row is not anchor and p[row.name] is None]
+                why = f"was asked other queries than {anchor.name}, so no test says where it stands"
+                found += [_standing(row, metric, values, reason=why) for row in unlike]
+                left = [row for row in left if row not in unlike]
+                sharing = [row for row in left if row is anchor or (p[row.name] or 0.0) >= LEVEL]
                 found += [_standing(r, metric, values, tier=tier, anchor=anchor.name, p_holm=p.get(r.name)) for r in sharing]
                 left = [row for row in left if row not in sharing]
             why = "may not lead a tier: failed "
@@ -155,12 +160,13 @@ def _family(rows: Sequence[Contestant], metric: str) -> Iterator[Comparison]:
     values = {row.name: row.values(metric) for row in rows}
 
     def test(kind: str, first: Contestant, second: str, other: npt.NDArray[np.float64]) -> Comparison:
-        p = stats.paired_permutation(values[first.name], other, first.songs_Q)
+        p = stats.paired_permutation(values[first.name], other, first.songs_Q, flips=flips)
         return Comparison(
             first.split, first.direction, metric, kind, first.name, second, float(np.mean(values[first.name] - other)), p, p,
             len(first.songs_Q), len(np.unique(first.songs_Q)),
         )  # fmt: skip
 
+    flips = stats.num_flips(len(rows) * (len(rows) - 1) // 2)
     for row in rows:
         if row.name != "chance expected":
             kind = "chance" if row.role == MEASURED else "control"

@@ -59,9 +59,9 @@ def fold_parts(pack: Pack, folds: int, fold: int, seed: int = 0) -> dict[str, In
     """
     together = _together(pack)
     order = np.random.default_rng(seed).permutation(together.max() + 1)
-    if not 2 <= folds <= len(order) // 2:
-        allowed = f"allowed: 2 to {len(order) // 2}" if len(order) >= 4 else "that takes four songs or more"
-        raise BadInput(f"{folds} folds of {len(order)} songs: every fold needs two songs; {allowed}")
+    if len(order) < 6 or not 2 <= folds <= len(order) // 2:  # of five, two folds leave one song to train on
+        allowed = f"allowed: 2 to {len(order) // 2}" if len(order) >= 6 else "that takes six songs or more"
+        raise BadInput(f"{folds} folds of {len(order)} songs: every fold and its train part need two songs; {allowed}")
     chunks = np.array_split(order, folds)
     others = np.concatenate([c for i, c in enumerate(chunks) if i != fold])
     num_val = max(1, round(VAL_SHARE * len(others)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-Rows = torch.Tensor | slice  # which clips: indices on the same device (of any shape), or a slice
+Rows = torch.Tensor | slice  # which clips: indices on the same device (of any shape), a mask, or a slice
 
 
 def take(values: torch.Tensor, rows: Rows) -> torch.Tensor:

@@ -23,6 +23,7 @@ import benchmarks
 from benchmarks import data, own_model
 from benchmarks.live import span
 from benchmarks.own_model import Own
+from benchmarks.pools import Pool
 from benchmarks.scoring import METRIC_SPEC
 from svmbench import plugins
 from svmbench.errors import BadInput, BadSettings, UnknownName
@@ -41,7 +42,8 @@ WORKER = ("benchmarks/worker.py", "benchmarks/fitting.py", "benchmarks/memory.py
 @dataclass(frozen=True)
 class Job:
     """One fit. depends_on: what the key is made of. fold is None for the run's own split. `shuffled` trains on pairs that do not
-    belong together. own: the user's model, where it is no baseline.
+    belong together. own: the user's model, where it is no baseline. pool: the
+    songs to which the test part is cut down.
 
     settings_scored, commit, first: not in the key. `first` is the fit of a variant for which the checks that fit again are made.
     """
@@ -57,6 +59,7 @@ class Job:
     first: bool
     settings_scored: frozenset[str]
     own: Own | None = None
+    pool: Pool | None = None
     commit: str = field(default_factory=commit)  # of the checkout
 
     @property
@@ -66,7 +69,7 @@ class Job:
 
     @property
     def split(self) -> str:
-        return "test" if self.folds is None else f"{self.folds}-fold"
+        return split_name(self.folds, self.pool)
 
     @property
     def title(self) -> str:
@@ -92,6 +95,14 @@ class Wanted:
     shuffle_pairs: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     own: Own | None = None
+    pool: Pool | None = None
+
+
+def split_name(folds: int | None, pool: Pool | None) -> str:
+    """'test', '5-fold' or 'test-pool-2000-1f2e3d4c': what a table of scores never mixes."""
+    if pool is not None:
+        return f"test-pool-{len(pool.ids)}-{pool.sha256[:8]}"
+    return "test" if folds is None else f"{folds}-fold"
 
 
 def matrix(pack: data.Pack, wanted: Wanted, scored: Iterable[Mapping[str, Any]] = ()) -> tuple[list[Job], list[tuple[str, str]]]:
@@ -151,18 +162,18 @@ def _variant(
         settings = build(module.Settings, {**asdict(settings), **wanted.settings.get(name, {})}, name)
     shuffled = wanted.shuffle_pairs
     label = variant if not shuffled else "shuffled" if variant == next(iter(module.VARIANTS)) else f"{variant}-shuffled"
-    split = "test" if wanted.folds is None else f"{wanted.folds}-fold"
+    split = split_name(wanted.folds, wanted.pool)
     scored = frozenset(before.get((pack.revision, split, name, label), set()) | {settings_hash(settings)})
     fits = wanted.seeds if shuffled or getattr(module, "SEEDED", True) else 1
     common = {
         "revision": pack.revision, "hub_commit": pack.source.get("commit"), "features": features, "split": split,
         "folds": wanted.folds, "baseline": name, "variant": label, "settings": plain(settings), "metric_spec": METRIC_SPEC,
-        "code": code_of(name, own),
+        "code": code_of(name, own), **({"pool": wanted.pool.sha256} if wanted.pool else {}),
     }  # fmt: skip
     return [
         Job(
             {**common, "seed": seed, "fold": fold}, name, label, settings, seed, wanted.folds, fold, shuffled,
-            seed == 0 and not fold, scored, own,
+            seed == 0 and not fold, scored, own, wanted.pool,
         )
         for seed, fold in itertools.product(range(fits), [None] if wanted.folds is None else range(wanted.folds))
     ]  # fmt: skip

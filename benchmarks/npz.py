@@ -14,11 +14,15 @@ def read_npz(path: Path, hint: str) -> dict[str, np.ndarray]:
     """All arrays of a file by name. BadInput, which ends in the hint, where it is no such file or holds anything but arrays."""
     if not path.is_file():
         raise BadInput(f"{path} does not exist or is no file; {hint}")
-    if not zipfile.is_zipfile(path):
-        raise BadInput(f"{path} cannot be read as an .npz file: it is no zip archive, or its end is missing; {hint}")
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise BadInput(f"{path} cannot be read as an .npz file: it is no zip archive, or its end is missing; {hint}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in archive.files}
+    except (BadInput, PermissionError):
+        raise
     except Exception as error:  # of what is foreign, zipfile, its decoders and numpy's parser of headers raise a dozen kinds
         objects = "it holds Python objects, which are not read"
         reason = objects if "Object arrays" in str(error) else f"it is damaged ({' '.join(str(error).split())[:80]})"

@@ -15,17 +15,20 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from benchmarks.pack import Pack
 from benchmarks.ranking import Ranks
 from svmbench.errors import BadInput
 from svmbench.store import write_json
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+POOL_FILE = "pool.json"  # in a run folder
 ROWS = 256  # counts at once, bounds the memory
 RULE = "ids by ascending sha256 of 'SEED:ID' in UTF-8, the first SIZE of them, sorted; the sha256 is of these ids, one a line"
 
@@ -132,6 +135,11 @@ class Pool:
     ids: tuple[str, ...]
     sha256: str
 
+    @property
+    def brief(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {"size": len(self.ids), "seed": self.seed, "sha256": self.sha256}
+
 
 def fixed_pool(ids: Iterable[str], size: int, seed: int) -> Pool:
     """The `size` ids that RULE picks: whoever has the same ids gets the same list, on any machine, in any order of the data.
@@ -158,6 +166,19 @@ def keep(ids_N: Iterable[str], pool: Pool) -> npt.NDArray[np.bool_]:
     if missing := sorted(wanted.difference(names)):
         raise BadInput(f"{len(missing)} of the pool's {len(wanted)} ids are not in these data, first {missing[0]!r}")
     return np.fromiter((name in wanted for name in names), bool, len(names))
+
+
+def in_pool(pack: Pack, index: npt.NDArray[np.int64], pool: Pool) -> npt.NDArray[np.int64]:
+    """Those of the clips `index` whose song is in the pool."""
+    return index[keep([pack.song_ids[i] for i in index], pool)]
+
+
+def of_run(run: Path, folds: int | None) -> Pool | None:
+    """The pool that a run folder asks for with its file POOL_FILE; None without one. BadInput: it does not go with folds."""
+    path = run / POOL_FILE
+    if path.is_file() and folds is not None:
+        raise BadInput(f"{path} cuts down the run's own test part and does not go with --folds; move the file away")
+    return read_pool(path) if path.is_file() else None
 
 
 def write_pool(path: Path, pool: Pool) -> None:

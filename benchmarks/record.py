@@ -93,14 +93,17 @@ def make(jobs: Sequence[Mapping[str, Any]], lists: Mapping[str, Listed], *, role
             "split_sha256": data.get("split_sha256"), "features": dict(data.get("features", {})),
             "source": dict(data.get("source", {})), "queries_sha256": {d: queries_sha256(found) for d, found in lists.items()},
         },
-        "protocol": {"metric_spec": scoring.METRIC_SPEC, "gallery_unit": "song", "ties": "random order", "pool": None},
+        "protocol": {
+            "metric_spec": scoring.METRIC_SPEC, "gallery_unit": "song", "ties": "random order",
+            "pool": json.loads(first.get("pool") or "null"),
+        },
         "seed": first["seed"],
         "scores": {d: scoring.scores(found.ranks, found.songs) for d, found in lists.items()},
         "uncertainty": {"method": METHOD, "replicates": stats.REPLICATES, "seed": 0},
         "group": None,
         "checks": {
             "failed": sorted({name for job in fits for name in job["checks"]}),
-            "findings": list(dict.fromkeys(text for job in fits for text in job["findings"] or ())),
+            "findings": [text for job in fits for text in job["findings"] or ()],
         },
         "code": {
             "version": __version__, "commit": first["commit"].removesuffix("+"), "dirty": first["commit"].endswith("+"),

@@ -93,7 +93,7 @@ def _gallery(entry: Entry) -> list[str]:
     if protocol["pool"] and set(clips.ranks.num_candidates.tolist()) != {protocol["pool"]["size"]}:
         faults.append(f"protocol.pool: the galleries in {record.RANKS} are not of {protocol['pool']['size']} candidates")
     for fold in np.union1d(clips.folds, songs.folds):
-        faults += _of_fold(*(found.of_fold(fold) for found in (clips, songs)), protocol["gallery_unit"])
+        faults += _of_fold(clips.of_fold(fold), songs.of_fold(fold), protocol["gallery_unit"])
     return list(dict.fromkeys(faults))
 
 
@@ -186,7 +186,8 @@ def _group_faults(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     faults += [(e, f"has the key of {known.folder} and other ranks") for e, known in copies if _sha256(e) != _sha256(known)]
     for among, known in companies.items():
         company = list(known.values())
-        if len({str(sorted(entry.values["data"]["queries_sha256"].items())) for entry in company}) > 1:
+        asked = {(e.values["data"]["split"], *sorted(e.values["data"]["queries_sha256"].items())) for e in company}
+        if len(asked) > len({split for split, *_ in asked}):
             faults.append(
                 (company[0], f"{len(company)} results say that they are of one table, and were asked different queries")
             )

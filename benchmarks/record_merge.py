@@ -5,6 +5,7 @@ Numbers of other data, another split, another gallery or another metric are othe
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -26,6 +27,7 @@ RESULT = ("schema", "kind", "model", "data", "protocol", "seed", "scores")  # wh
 def merge(folders: Sequence[Path], out: Path) -> list[Entry]:
     """Checks all records, and writes them below `out`, each once, with the group that they now form. BadInput: one does not pass,
     or two contradict each other. RevisionMismatch: they are of more than one table."""
+    out = out.absolute()  # "." has no name
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} exists and is not an empty folder; choose another --out")
     entries = []
@@ -49,7 +51,8 @@ def merge(folders: Sequence[Path], out: Path) -> list[Entry]:
 def one_table(entries: Sequence[Entry]) -> list[Entry]:
     """The entries, if they may stand in one table. RevisionMismatch names the one that differs, and in what."""
     for place in SAME:
-        values = [str(_at(entry.values, place)) for entry in entries]
+        found = [_at(entry.values, place) for entry in entries]
+        values = [json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value) for value in found]
         usual = Counter(values).most_common(1)[0][0]
         for entry, value in zip(entries, values, strict=True):
             if value != usual:

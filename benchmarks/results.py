@@ -44,7 +44,8 @@ JOBS_SCHEMA = pa.schema(
     + [("eval_s", pa.float64()), ("num_train", pa.int64()), ("epochs", pa.int64()), ("chosen_epoch", pa.int64())]
     + [("chosen_by", pa.string()), ("losses", pa.list_(pa.float64())), ("val", pa.list_(pa.float64()))]
     + [("checkpoint", pa.string()), ("checkpoint_sha256", pa.string()), ("peak_gpu_mb", pa.float64()), ("hardware", pa.string())]
-)  # one row a fit; hardware: canonical JSON; checkpoint: path below the run folder; what a closed form lacks is null
+    + [("pool", pa.string())]
+)  # one row a fit; hardware, pool: canonical JSON; checkpoint: path below the run folder; what a closed form lacks is null
 OPTIONAL = frozenset(JOBS_SCHEMA.names[JOBS_SCHEMA.names.index("started") :])  # columns that the jobs of an older run lack
 SCORED_SCHEMA = pa.schema([JOBS_SCHEMA.field(name) for name in ("key", "revision", "split")])
 RESULTS = "results"  # folder of the records below the run folder
@@ -109,7 +110,7 @@ def read(run: RunFolder, revision: str) -> list[Result]:
     if jobs is None or ranks is None:
         return []
     _same_version(run, ranks, jobs)
-    by_row: dict[tuple[str, ...], dict[tuple[str, ...], dict[int, list[dict[str, Any]]]]] = defaultdict(dict)
+    by_row: dict[tuple[str, ...], dict[tuple[str, ...], dict[int, dict[Any, dict[str, Any]]]]] = defaultdict(dict)
     whole = ranks.filter(ranks["above"].is_valid())  # the fits of an older version beside newer ones have none
     known = set(whole["key"].unique().to_pylist())
     for job in jobs.to_pylist():
@@ -117,10 +118,11 @@ def read(run: RunFolder, revision: str) -> list[Result]:
             versions = by_row[job["split"], job["baseline"], job["variant"]]
             version = (job["settings_hash"], job["code"])
             versions[version] = versions.pop(version, {})  # the newest stands last
-            versions[version].setdefault(job["seed"], []).append(job)
+            versions[version].setdefault(job["seed"], {})[job["fold"]] = job  # the newest, where only the key is another
     chosen: list[list[dict[str, Any]]] = []
     for versions in by_row.values():
-        complete = [[fits for fits in seeds.values() if len(fits) == (fits[0]["folds"] or 1)] for seeds in versions.values()]
+        fits_of = [[list(fits.values()) for fits in seeds.values()] for seeds in versions.values()]
+        complete = [[fits for fits in seeds if len(fits) == (fits[0]["folds"] or 1)] for seeds in fits_of]
         chosen += next((results for results in reversed(complete) if results), [])
     names = ("key", *(name for name in record.RANKS_COLUMNS if name != "fold"))
     columns = {name: whole[name].to_numpy(zero_copy_only=False) for name in names}

@@ -31,6 +31,7 @@ def job_row(job: Job, fit: Fit, findings: list[Finding], pack: data.Pack, more: 
         "seed": job.seed, "folds": job.folds, "fold": job.fold, "code": job.code, "commit": job.commit,
         "checks": sorted(f.check for f in findings if f.passed is False and f.check not in by_design),
         "findings": [f"{f.check}: {checks.WORDS[f.passed]}, {f.detail}" for f in findings],
+        "pool": job.pool and json.dumps(job.pool.brief, sort_keys=True),
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "started": fit.started, "train_s": fit.train_s,
         "num_params": own_model.num_params(fit.model) if job.own else num_params(fit.model),
         "peak_gpu_mb": torch.cuda.max_memory_allocated() / 2**20 if gpu else None,

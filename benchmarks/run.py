@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import data, jobs, live, results
+from benchmarks import data, jobs, live, pools, results
 from benchmarks.fitting import Failed
 from benchmarks.jobs import Job, Wanted
 from benchmarks.own_model import Own
@@ -52,11 +52,13 @@ def run_baselines(
     if seeds < 1:
         raise BadSettings(f"seeds: {seeds} is out of range; allowed: 1 or more")
     pack = data.make_pack(run)
-    data.split_parts(pack) if folds is None else data.fold_parts(pack, folds, 0)
+    index = data.split_parts(pack) if folds is None else data.fold_parts(pack, folds, 0)
+    if pool := pools.of_run(run.path, folds):
+        pools.in_pool(pack, index["test"], pool)  # one line now, and not one a fit
     failures: list[SvmbenchError] = []
     with progress.stage("baselines", unit="fits") as stage, run.writing("bench") as writer:
         scored = run.read_table("jobs")
-        wanted = Wanted(names, seeds, folds, shuffle_pairs, settings or {}, own)
+        wanted = Wanted(names, seeds, folds, shuffle_pairs, settings or {}, own, pool)
         found, unusable = jobs.matrix(pack, wanted, scored.to_pylist() if scored else ())
         stage.summary.notes += [f"{n} clips left out: {reason}" for reason, n in pack.left_out.items()]
         stage.total(len(found) + len(unusable))

@@ -46,12 +46,10 @@ def open_source(text: str, *, endpoint: str | None = None, cache: Path = RUNS, p
     owner, named = Path(repo.split("/")[0]), re.fullmatch(hub.REPO_NAME, repo) and not text.endswith((".npz", "@"))
     if named and (revision or not owner.is_dir()):
         return _of_hub(repo, revision or None, endpoint, cache, progress)
-    if named:
-        raise BadInput(f"{text} is no run folder, no release and no file in the folder {owner}; of the Hub, write {repo}@main")
     there = ", ".join(sorted(p.parent.name for p in cache.glob("*/done"))) or "none"
     raise BadInput(
         f"{text} is no run folder, no release, no file, and not OWNER/NAME or OWNER/NAME@REVISION of a published dataset; "
-        f"runs in {cache}: {there}"
+        f"runs in {cache}: {there}" + (f"; for {repo} on the Hub write {repo}@main" if named else "")
     )
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 REPLICATES = 2000  # ours
 FLIPS = 10_000  # ours: the smallest p value is then 1 / 10,001
+FLIPS_A_TEST = 40  # ours, for each test of a family: so the smallest p, times their number, stays below 0.05
 CHUNK = 100  # replicates at once, bounds the memory at CHUNK x Q
 
 
@@ -111,6 +112,11 @@ def paired_permutation(
         plus_RS = np.unpackbits(bits, axis=1, count=len(sums_S)).astype(float)
         extreme += int(np.count_nonzero(np.abs(2 * (plus_RS @ sums_S) - total) >= limit))
     return (1 + extreme) / (flips + 1)
+
+
+def num_flips(num_tests: int) -> int:
+    """Flips for each test of a family of so many. With 10,000 no p of 501 tests or more could fall below 0.05 once adjusted."""
+    return max(FLIPS, FLIPS_A_TEST * num_tests)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

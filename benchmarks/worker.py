@@ -35,6 +35,7 @@ from benchmarks.inputs import Pairs
 from benchmarks.jobs import Job
 from benchmarks.live import Note, Notes
 from benchmarks.memory import release, with_less
+from benchmarks.pools import in_pool
 from benchmarks.ranking import retrieve, retrieve_scores
 from benchmarks.rows import job_row, rank_rows
 from benchmarks.towers import Report
@@ -188,7 +189,10 @@ class Trainer:
         return self.of_the_data[where]
 
     def _index(self, job: Job) -> dict[str, data.Index]:
-        return data.split_parts(self.pack) if job.fold is None else data.fold_parts(self.pack, job.folds or 0, job.fold)
+        if job.fold is not None:
+            return data.fold_parts(self.pack, job.folds or 0, job.fold)
+        index = data.split_parts(self.pack)
+        return index if job.pool is None else index | {"test": in_pool(self.pack, index["test"], job.pool)}
 
     def _pairs(self, job: Job, index: Mapping[str, data.Index]) -> dict[str, Pairs]:
         """The tensors of this job's parts; those of the last fold are kept, as the next job often takes the same."""

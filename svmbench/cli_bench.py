@@ -50,7 +50,7 @@ def results(
         from svmbench import jobs_bench
         from svmbench.progress import Progress
 
-        quiet, asked = Progress(quiet=True), jobs_bench.asked(words or [], out, format_)
+        quiet, asked = Progress(quiet=True), jobs_bench.asked(words or [], out, format_, as_json=as_json)
         if asked.action == "check":
             num_records, faults = jobs_bench.check_job(asked.paths)
             if as_json:

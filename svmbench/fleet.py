@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svmbench.errors import BadInput, MissingExtra
+from svmbench.errors import BadInput, MissingExtra, SvmbenchError
 
 NAMESPACE = "svmbench"
 AGAIN_MAX = 10  # ours: while an actor restarts, Ray sends a call again about once a second
@@ -205,6 +205,10 @@ class Fleet:
                 )  # fmt: skip
         except (ConnectionError, ValueError) as error:
             raise BadInput(f"no Ray cluster answers at {self.address}: {' '.join(str(error).split())[:160]}") from error
+        except Exception as error:  # Ray has no type of its own for it
+            if "timed out during startup" not in str(error):
+                raise
+            raise SvmbenchError("Ray did not start within 30 s, this machine is busy; the same command goes on") from error
         finally:
             os.environ.pop(guard.MARK, None)
         if self.address:

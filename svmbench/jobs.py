@@ -89,6 +89,8 @@ def crawl_job(
 def leaderboard_job(runs: list[RunFolder], out: Path) -> Path:
     import leaderboard.build
 
+    if out.is_file():
+        raise BadSettings(f"{out} is a file; --out needs a folder for the page")
     return leaderboard.build.build(runs, out)
 
 

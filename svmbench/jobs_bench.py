@@ -30,11 +30,11 @@ class Asked:
     format: str
 
 
-def asked(words: Sequence[str], out: Path | None, format_: str | None) -> Asked:
+def asked(words: Sequence[str], out: Path | None, format_: str | None, *, as_json: bool = False) -> Asked:
     """The command's words, checked before anything is read. Without a path the newest run is meant."""
     action = words[0] if words and words[0] in ACTIONS else ""
     names = list(words[1:] if action else words)
-    if words and not action and len(words) > 1 and not Path(words[0]).exists():
+    if words and not action and len(words) > 1 and not (Path(words[0]).exists() or (jobs.RUNS / words[0]).exists()):
         raise UnknownName("action of results", words[0], ACTIONS)
     if out is not None and action not in ("merge", "export"):
         raise BadSettings("--out goes with merge and export only")
@@ -48,7 +48,10 @@ def asked(words: Sequence[str], out: Path | None, format_: str | None) -> Asked:
         raise BadSettings(f"{out} is a {'file' if format_ == 'mteb' else 'folder'}; --out needs a name for what is written")
     if action == "diff" and len(names) != 2:
         raise BadSettings(f"diff compares two places, not {len(names)}: svmbench results diff A B")
-    return Asked(action, tuple(map(_place, names)) or (jobs.find_run(None).path,), out, format_ or "csv")
+    printed = "json" if as_json and out is None else "csv"  # --json prints one JSON document, whatever the action
+    if printed == "json" and format_ in ("csv", "md"):
+        raise BadSettings(f"--json prints JSON and not {format_}; leave one of the two out, or write the table with --out FILE")
+    return Asked(action, tuple(map(_place, names)) or (jobs.find_run(None).path,), out, format_ or printed)
 
 
 def _place(name: str) -> Path:
@@ -56,8 +59,9 @@ def _place(name: str) -> Path:
     if not path.exists() and path.parent == Path() and (jobs.RUNS / name).exists():
         path = jobs.RUNS / name
     if not path.exists():
+        words = ", ".join(ACTIONS)
         raise BadInput(
-            f"{name} does not exist; name a record's folder, a folder of them, or a run folder, after {', '.join(ACTIONS)} or no word"
+            f"{name} does not exist; name a record's folder, a folder of them, or a run folder, after {words} or no word"
         )
     return path
 

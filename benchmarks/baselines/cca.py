@@ -1,10 +1,10 @@
 """Regularised canonical correlation: the strong linear control of this benchmark (not a system of the papers).
 
-Directions in which video and music of the training pairs correlate most (Hotelling 1936; ridge as in Vinod 1976), found in closed
-form by singular value decomposition. A canonical direction counts with its correlation to the power `power`, so that weak ones,
-which mostly fit noise, count less. A ridge is in units of the mean variance of the principal directions. Every number here is
-ours. The ridge was looked at on the test folds of the real pairs of docs/real-pairs.md, where the result is flat between 1 and
-10: cca's figures on those pairs are not those of folds that were never looked at.
+Directions in which video and music of the training pairs correlate most (Hotelling 1936; ridge as in Vinod 1976), found in
+closed form by singular value decomposition. A canonical direction counts, on either side, with its correlation to the power
+`power`, so that weak ones, which mostly fit noise, count less. A ridge is in units of the mean variance of the principal
+directions. Every number here is ours. The ridge was looked at on the test folds of the real pairs of docs/real-pairs.md, where
+the result is flat between 1 and 10: cca's figures on those pairs are not those of folds that were never looked at.
 """
 
 from __future__ import annotations

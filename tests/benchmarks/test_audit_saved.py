@@ -138,6 +138,17 @@ def test_the_worst_of_several_folds_is_told() -> None:
     assert audit.worst([folds[0], folds[2]]).passed
 
 
+def test_folds_that_say_the_same_are_all_counted(tmp_path: Path, scored_run: Callable[..., RunFolder]) -> None:
+    said = ["passed, at chance", "FAILED, duration", "passed, at chance"]
+    rows = [
+        {"baseline": "cca", "noise": 1.0, "split": "3-fold", "folds": 3, "fold": fold, "findings": [f"negative_controls: {text}"]}
+        for fold, text in enumerate(said)
+    ]
+    control = by_name(audit.of_records([scored_run(tmp_path / "run", rows).path]))["cca default"]["negative_controls"]
+    assert control.passed is False
+    assert control.detail == "as the fit recorded: duration (in 1 of 3 folds)"
+
+
 def test_the_data_of_cross_validation_is_looked_at_fold_by_fold(tmp_path: Path, toy_maker: Callable[..., RunFolder]) -> None:
     run = toy_maker(tmp_path / "folds", songs=20, split=False)
     with Fleet(local=True) as fleet:

@@ -180,7 +180,7 @@ def test_a_run_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="part 'test' of the split has 1 songs and needs 2"):
         split_parts(make_pack(small_run(tmp_path / "alone", splits=alone)))
-    with pytest.raises(BadInput, match="5 folds of 3 songs: every fold needs two songs; that takes four songs or more"):
+    with pytest.raises(BadInput, match="5 folds of 3 songs: every fold and its train part need two songs; that takes six songs"):
         fold_parts(pack, 5, 0)
     with pytest.raises(BadInput, match="needs the feature 'clap'"):
         pack.features_of("music", ("clap",))
@@ -278,6 +278,9 @@ def test_folds_keep_what_sounds_or_looks_alike_together(tmp_path: Path) -> None:
     assert sorted(seen) == list(range(8))
     with pytest.raises(BadInput, match="4 folds of 6 songs"):
         fold_parts(pack, 4, 0)
+    assert all(len(fold_parts(pack, 2, fold)["train"]) >= 2 for fold in range(2))
+    with pytest.raises(BadInput, match=r"2 folds of 5 songs: .* that takes six songs"):
+        fold_parts(make_pack(known_run(tmp_path / "few", num=7)), 2, 0)
 
 
 def test_tags_only_for_who_asks(tmp_path: Path) -> None:

@@ -85,13 +85,15 @@ def agree(ours: dict[str, np.ndarray], theirs: Mapping[str, Mapping[Labels, floa
         np.testing.assert_allclose(ours[name], expected, rtol=0, atol=1e-9, err_msg=name)
 
 
+@pytest.fixture(scope="module")
 def lists(orders: list[list[Labels]]) -> list[Labels]:
+    """Each once: what the libraries score."""
     return sorted(set(itertools.chain.from_iterable(orders)))
 
 
-def test_brute_force(ours: dict[str, np.ndarray], orders: list[list[Labels]]) -> None:
+def test_brute_force(ours: dict[str, np.ndarray], orders: list[list[Labels]], lists: list[Labels]) -> None:
     theirs: dict[str, dict[Labels, float]] = {name: {} for name in OURS}
-    for labels in lists(orders):
+    for labels in lists:
         places = [i for i, right in enumerate(labels, 1) if right]
         theirs["first"][labels] = places[0]
         theirs["normalised"][labels] = places[0] / len(labels)
@@ -105,41 +107,41 @@ def test_brute_force(ours: dict[str, np.ndarray], orders: list[list[Labels]]) ->
     agree(ours, theirs, orders)
 
 
-def test_pytrec_eval(ours: dict[str, np.ndarray], orders: list[list[Labels]]) -> None:
+def test_pytrec_eval(ours: dict[str, np.ndarray], orders: list[list[Labels]], lists: list[Labels]) -> None:
     pytrec_eval = pytest.importorskip("pytrec_eval")
     cuts = ",".join(map(str, CUTOFFS))
     names = {"recip_rank": "mrr", "map": "map"} | {
         f"{theirs}_{k}": f"{own}@{k}" for theirs, own in (("success", "hit"), ("recall", "recall"), ("ndcg_cut", "ndcg"))
         for k in CUTOFFS
     }  # fmt: skip
-    right, run = as_dicts(lists(orders))
+    right, run = as_dicts(lists)
     measures = {"recip_rank", "map", f"success.{cuts}", f"recall.{cuts}", f"ndcg_cut.{cuts}"}
     found = pytrec_eval.RelevanceEvaluator(right, measures).evaluate(run)
-    theirs = {own: {labels: found[q][name] for q, labels in enumerate_ids(lists(orders))} for name, own in names.items()}
+    theirs = {own: {labels: found[q][name] for q, labels in enumerate_ids(lists)} for name, own in names.items()}
     agree(ours, theirs, orders)
 
 
-def test_ranx(ours: dict[str, np.ndarray], orders: list[list[Labels]]) -> None:
+def test_ranx(ours: dict[str, np.ndarray], orders: list[list[Labels]], lists: list[Labels]) -> None:
     if importlib.util.find_spec("ranx") is None:
         pytest.skip("ranx is not installed")
     names = {"mrr": "mrr", "map": "map"} | {
         f"{theirs}@{k}": f"{own}@{k}" for theirs, own in (("hit_rate", "hit"), ("recall", "recall"), ("ndcg", "ndcg"))
         for k in CUTOFFS
     }  # fmt: skip
-    right, run = as_dicts(lists(orders))
+    right, run = as_dicts(lists)
     done = subprocess.run(
         [sys.executable, "-c", RANX], input=json.dumps([right, run, list(names)]), env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = json.loads(done.stdout)
-    agree(ours, {own: dict(zip(lists(orders), found[name], strict=True)) for name, own in names.items()}, orders)
+    agree(ours, {own: dict(zip(lists, found[name], strict=True)) for name, own in names.items()}, orders)
 
 
-def test_scikit_learn(ours: dict[str, np.ndarray], orders: list[list[Labels]]) -> None:
+def test_scikit_learn(ours: dict[str, np.ndarray], orders: list[list[Labels]], lists: list[Labels]) -> None:
     sklearn, metrics = pytest.importorskip("sklearn"), pytest.importorskip("sklearn.metrics")
     theirs: dict[str, dict[Labels, float]] = {name: {} for name in ("mrr", "map", "recall@3")}
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        for num, of_length in itertools.groupby(sorted(lists(orders), key=len), len):
+        for num, of_length in itertools.groupby(sorted(lists, key=len), len):
             rankings = list(of_length)
             top = np.repeat(np.arange(num)[:, None] < 3, len(rankings), axis=1)  # a column a list
             found = metrics.recall_score(np.transpose(rankings), top, average=None, zero_division=0)

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from jsonschema import Draft202012Validator
 
-from benchmarks import record, record_export
+from benchmarks import record, record_export, scoring
 from benchmarks.record_check import check, differences
 from benchmarks.record_diff import diff, pairs
-from benchmarks.record_merge import merge
+from benchmarks.record_merge import merge, one_table
 from svmbench.errors import BadInput, BadScores, RevisionMismatch
 from svmbench.store import RunFolder, sha256_file
 
@@ -210,6 +210,122 @@ def test_a_checkpoint_that_was_changed(made: Path, copy: Path) -> None:
     assert faults(of(copy)) == ["fits/w.safetensors does not have the sha256 that stands in the record"]
 
 
+def put(table: pa.Table, name: str, values: Any) -> pa.Table:
+    """The table with another column; values: a list, or a change of the list that is there."""
+    at, column = table.column_names.index(name), table[name].to_pylist()
+    kind = None if isinstance(values, list) else table.schema.field(name).type
+    if not isinstance(values, list):
+        values(column)
+        values = column
+    return table.set_column(at, name, pa.array(values, kind))
+
+
+TABLES: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
+    "gaps": (lambda t: put(t, "better", lambda c: c.__setitem__(0, None)), "column 'better' has gaps"),
+    "gaps in a list": (lambda t: put(t, "above", lambda c: c.__setitem__(0, [None])), "column 'above' has gaps"),
+    "another type": (lambda t: put(t, "direction", [1] * t.num_rows), "column 'direction' is int64 and not string"),
+    "no positives": (lambda t: put(t, "level", lambda c: c.__setitem__(0, [])), "a query has no positive in 'level'"),
+    "a huge gallery": (lambda t: put(t, "num_candidates", [2**60] * t.num_rows), "'num_candidates' must be 1 to 10,000,000"),
+    "a negative rank": (
+        lambda t: put(put(t, "above", lambda c: c.__setitem__(0, [-5])), "better", lambda c: c.__setitem__(0, -5)),
+        "a positive stands outside its gallery",
+    ),
+    "a column more": (lambda t: t.append_column("x", pa.array([1] * t.num_rows)), "has a column 'x' that no ranks have"),
+    "ids swapped": (
+        lambda t: put(t, "query_id", lambda c: c.__setitem__(slice(0, 6, 5), [c[5], c[0]])), "data.queries_sha256.",
+    ),
+    "a row twice": (lambda t: pa.concat_tables([t, t.slice(0, 1)]), "a query of video_to_music stands twice"),
+    "no rows": (lambda t: t.slice(0, 0), "ranks.parquet has 0 rows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_ranks_that_no_ranking_gives(copy: Path, case: str) -> None:
+    spoil, words = TABLES[case]
+    path = of(copy) / record.RANKS
+    pq.write_table(spoil(pq.read_table(path)), path)
+    change(of(copy), "artifacts", "ranks", "sha256", to=sha256_file(path))
+    assert any(words in line for line in faults(of(copy)))
+
+
+def test_rows_that_were_left_out_are_missed_whatever_else_was_made_anew(copy: Path) -> None:
+    """The queries that a model does worst on are dropped, and every sha256 and score is worked out from the rest."""
+    entry = record.read(of(copy))
+    best = entry.lists["video_to_music"]
+    kept = best.ranks.better < np.sort(best.ranks.better)[-3]
+    columns = {name: [x for x, mine in zip(c, kept, strict=True) if mine] for name, c in best.ranks.columns().items()}
+    fewer = record.Listed(best.queries[kept], best.songs[kept], best.folds[kept], record.Ranks.from_columns(columns))
+    values = entry.values
+    values["scores"]["video_to_music"] = scoring.scores(fewer.ranks, fewer.songs)
+    values["data"]["queries_sha256"]["video_to_music"] = record.queries_sha256(fewer)
+    values["artifacts"]["ranks"]["num_rows"] -= len(best.queries) - len(fewer.queries)
+    values["group"] = None
+    folder = record.write(record.Entry(values, {**entry.lists, "video_to_music": fewer}), copy.parent / "fewer")
+    assert any("rows are missing" in line for line in faults(folder))
+
+
+@pytest.mark.parametrize(
+    ("place", "to", "words"),
+    [
+        (("scores", "video_to_music", "metrics", "mrr", "value"), 10**400, "a number of 401 digits"),
+        (("group", "scores", "video_to_music", "mrr", "mean"), float("nan"), "NaN is no finite number"),
+        (("model", "settings", "x"), json.loads("[" * 50 + "]" * 50), "values within values, more than 40 deep"),
+        (("run", "fits", 0, "key"), "\ud800", "surrogates not allowed"),
+        (("scores", "video_to_music", "metrics", "mrr\n"), {}, "scores.video_to_music.metrics.mrr "),
+        (("uncertainty", "method"), "none", "uncertainty.method"),
+        (("run", "fits", 0, "checkpoint"), "../../x", "no path below the run folder"),
+        (("run", "fits", 0, "checkpoint"), "/etc/hostname", "no path below the run folder"),
+        (("schema",), ["x" * 900], "is of another version: its schema is \"['xxx"),
+    ],
+)
+def test_values_that_no_writer_writes(copy: Path, place: tuple[str | int, ...], to: Any, words: str) -> None:
+    folder = of(copy)
+    change(folder, *place, to=to)
+    lines = faults(folder)
+    assert any(words in line for line in lines)
+    assert all("\n" not in line and len(line) < 500 for line in lines)
+
+
+def test_metrics_that_every_table_shows_are_in_every_record(copy: Path) -> None:
+    values = json.loads((of(copy) / record.RECORD).read_text())
+    del values["scores"]["video_to_music"]["metrics"]["recall@10"]
+    (of(copy) / record.RECORD).write_text(json.dumps(values))
+    assert any("'recall@10' is a required property" in line for line in faults(of(copy)))
+    with pytest.raises(BadInput, match="is a required property"):
+        record.read(of(copy))
+
+
+def test_a_whole_number_may_be_written_with_a_point(copy: Path) -> None:
+    change(of(copy), "uncertainty", "replicates", to=2000.0)
+    assert faults(of(copy)) == []
+
+
+def test_a_record_of_one_direction_is_not_read_with_ranks_of_two(copy: Path) -> None:
+    values = json.loads((of(copy) / record.RECORD).read_text())
+    del values["scores"]["music_to_video"]
+    (of(copy) / record.RECORD).write_text(json.dumps(values))
+    with pytest.raises(BadInput, match="are of other directions"):
+        record.read(of(copy))
+
+
+def test_a_copy_beside_the_results_does_not_hide_a_tier_that_was_not_won(copy: Path) -> None:
+    shutil.copytree(of(copy, "mvbind"), copy / "again")
+    change(copy / "again", "group", "tiers", "video_to_music", "recall@10", "tier", to=3)
+    (line,) = faults(copy)
+    assert line.startswith("group.tiers.video_to_music.recall@10.tier: the record says 3")
+
+
+def test_results_that_claim_one_table_and_were_asked_different_queries(
+    copy: Path, scored_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    other = scored_run(tmp_path / "other", [{"baseline": "mvbind", "noise": 1.0, "seed": 5}], songs=30)
+    among = record.read_values(of(copy, "mvbind"))["group"]["among"]
+    change(of(other.path, "mvbind", 5), "group", "among", to=among)
+    lines = check(record.find([copy, other.path]))
+    assert len(lines) == 1
+    assert "4 results say that they are of one table, and were asked different queries" in lines[0]
+
+
 def test_long_lists_of_faults_are_cut(copy: Path) -> None:
     values = json.loads((of(copy) / record.RECORD).read_text())
     for cell in values["scores"]["video_to_music"]["metrics"].values():
@@ -338,6 +454,8 @@ def test_a_table_of_several_quantities_is_refused(
 def test_another_gallery_is_refused(copy: Path, tmp_path: Path, place: tuple[str, ...], to: Any) -> None:
     change(of(copy), *place, to=to)
     with pytest.raises(RevisionMismatch, match=f"cca-default-.* has {'.'.join(place)}"):
+        one_table([record.read(folder) for folder in record.find([copy])])
+    with pytest.raises(BadInput, match=r"the positives are not those of a gallery of clips|are not of 9 candidates"):
         merge(record.find([copy]), tmp_path / "out")
 
 

@@ -181,6 +181,16 @@ def test_results_that_are_replaced_leave_no_record(scored_run: Callable[..., Run
     assert len(before & after) == 1, "the one of mvbind"
 
 
+def test_a_fit_that_was_made_again_under_another_key_does_not_hide_its_row(
+    scored_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    """As after a new metric specification: the same settings, code and seed, and another key. The newest counts."""
+    scored_run(tmp_path / "run", [{"baseline": "cca", "noise": 1.0, "key": "old"}])
+    found = scored_run(tmp_path / "run", [{"baseline": "cca", "noise": 1.0, "key": "new"}])
+    (result,) = results.read(found, "d" * 64)
+    assert [job["key"] for job in result.jobs] == ["new"]
+
+
 def test_a_killed_writer_leaves_a_folder_that_is_no_record(
     scored_run: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

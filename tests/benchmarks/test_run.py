@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import jobs, results, worker
+from benchmarks import jobs, pools, record, record_check, results, worker
 from benchmarks.baselines import cca, mvbind
 from benchmarks.checkpoint import restore
 from benchmarks.data import fold_parts, make_pack, pairs, split_parts
@@ -116,6 +116,32 @@ def test_folds_are_pooled_and_the_control_falls_to_chance(
     assert tests["cca default", "chance"].difference < -5
     assert tests["cca shuffled", "control"].p > 0.01
     assert (tests["cca default", "chance"].num_queries, tests["cca default", "chance"].num_songs) == (180, 90)
+
+
+def test_a_fixed_pool_cuts_down_the_test_part_and_shares_no_table(toy: RunFolder, local: Fleet) -> None:
+    """The same songs whoever asks, beside the whole test part and never in one row with it; without the file nothing changes."""
+    go(toy, local, names=("cca",))
+    whole = {e.values["key"] for e in map(record.read, record.find([toy.path]))}
+    pack = make_pack(toy)
+    songs = sorted({pack.song_ids[i] for i in split_parts(pack)["test"]})
+    pool = pools.fixed_pool(songs, 6, seed=0)
+    pools.write_pool(toy.path / pools.POOL_FILE, pool)
+    go(toy, local, names=("cca",))
+    entries = {e.values["data"]["split"]: e for e in map(record.read, record.find([toy.path]))}
+    assert set(entries) == {"test", f"test-pool-6-{pool.sha256[:8]}"}
+    assert {entries["test"].values["key"]} == whole, "the key of what has no pool is as it was"
+    entry = entries[f"test-pool-6-{pool.sha256[:8]}"]
+    assert entry.values["protocol"]["pool"] == {"size": 6, "seed": 0, "sha256": pool.sha256}
+    assert entries["test"].values["protocol"]["pool"] is None
+    asked = entry.lists["video_to_music"]
+    assert (set(asked.songs), set(asked.ranks.num_candidates)) == (set(pool.ids), {6})
+    assert set(entry.lists["music_to_video"].queries) == {f"m:{song}" for song in pool.ids}
+    assert record_check.check(record.find([toy.path])) == []
+    with pytest.raises(BadInput, match=r"pool.json cuts down the run's own test part and does not go with --folds"):
+        go(toy, local, names=("cca",), folds=3)
+    pools.write_pool(toy.path / pools.POOL_FILE, pools.fixed_pool([*songs, "elsewhere"], len(songs) + 1, seed=0))
+    with pytest.raises(BadInput, match=r"1 of the pool's \d+ ids are not in these data, first 'elsewhere'"):
+        go(toy, local, names=("cca",))
 
 
 def test_what_is_done_is_not_done_again_and_a_killed_run_goes_on(
@@ -441,7 +467,7 @@ def test_on_the_cpu_each_fit_is_committed_as_it_is_done(toy: RunFolder, local: F
         groups.extend(map(len, items))
         yield from one_by_one(cls, args, items)
 
-    fleet: Any = SimpleNamespace(**vars(local), num_cpus=1, map=watched)
+    fleet: Any = SimpleNamespace(**vars(local) | {"num_cpus": 1, "map": watched})
     go(toy, fleet, names=("mvbind",), seeds=6)
     assert groups == [1, 1, 1], "a kill costs the fit at hand"
 

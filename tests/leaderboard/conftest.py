@@ -237,9 +237,9 @@ def make_run(tmp_path: Path) -> Callable[..., RunFolder]:
 def standing() -> Callable[..., None]:
     """standing(run, [(name, tier, anchor, p_holm, reason), ...]): commits the run's table of tiers, both directions alike."""
 
-    def commit(run: RunFolder, rows: list[tuple[str, int | None, str | None, float | None, str]]) -> None:
+    def commit(run: RunFolder, rows: list[tuple[str, int | None, str | None, float | None, str]], split: str = "test") -> None:
         found = [
-            Standing("test", direction, metric, name, 0.5, tier if metric == "recall@10" else 9, anchor, p_holm, reason)
+            Standing(split, direction, metric, name, 0.5, tier if metric == "recall@10" else 9, anchor, p_holm, reason)
             for name, tier, anchor, p_holm, reason in rows
             for direction in DIRECTIONS
             for metric in ("recall@10", "mean_rank")

@@ -87,3 +87,12 @@ def test_intervals_show_the_first_rows_of_a_long_table_and_few_controls(score: C
 def test_charts_without_data_are_left_out(score: Callable[..., Score]) -> None:
     (table,) = tables([score(metric="mrr")])
     assert charts.intervals(table) == charts.curves(table, {}) == charts.histogram(table, {}) == charts.bars({}, "", "") == ""
+
+
+@pytest.mark.parametrize(("better", "at_top"), [([60, 70, 80, 87], True), ([0, 0, 0, 0], False)])
+def test_the_legend_stands_where_the_curves_do_not(score: Callable[..., Score], better: list[int], at_top: bool) -> None:
+    (table,) = tables([score(), score(kind="chance", baseline="chance")])
+    found = {("mvbind", "default"): ranks(better), ("chance", "default"): ranks([0] * 4, [87] * 4)}
+    names = [t for t in ET.fromstring(str(charts.curves(table, found))).iter() if t.get("class") == "name"]
+    assert [name.text for name in names] == ["chance", "mvbind"]
+    assert all((float(name.get("y", "")) < 110) == at_top for name in names)

@@ -61,7 +61,7 @@ def test_every_score_stands_on_the_page(run: RunFolder, tmp_path: Path, parse: C
                 assert text.interval(metric, value) in cell
             assert found[1 + len(table.columns)].split()[0] == str(len(row.seeds))
             assert text.count(row.num_params) in found
-            assert text.seconds(row.wall_s) in found
+            assert f"{text.seconds(row.wall_s)} {row.device}" in found
 
 
 def test_chance_controls_and_failed_checks_are_set_apart(run: RunFolder, tmp_path: Path, parse: Callable[[Path], Any]) -> None:
@@ -193,16 +193,38 @@ def test_files_hold_the_rows_of_the_page(run: RunFolder, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("evil", EVIL, ids=range(len(EVIL)))
 def test_hostile_names_are_text_and_nothing_else(
-    evil: str, score: Make, make_run: Callable[..., RunFolder], tmp_path: Path, parse: Callable[[Path], Any]
+    evil: str,
+    score: Make,
+    make_run: Callable[..., RunFolder],
+    standing: Callable[..., None],
+    tmp_path: Path,
+    parse: Callable[[Path], Any],
 ) -> None:
     fields = {name: evil for name in ("dataset", "revision", "split", "baseline", "variant", "device", "commit")}
     run = make_run("evil", [score(checks=(evil,), **fields), score(metric="mrr", checks=(evil,), **fields)])
     with run.writing("crawl") as writer:
         writer.commit([], {"drops": to_table(Drop, [Drop(id="t:1", stage=evil, kind=evil, reason=evil)])})
+    standing(run, [(f"{evil} {evil}", 2, evil, 0.5, evil)], split=evil)
+    job = {
+        "key": "k",
+        "split": evil,
+        "baseline": evil,
+        "variant": evil,
+        "checks": [evil],
+        "findings": [f"{evil}: not run, {evil}"],
+    }
+    with run.writing("late") as writer:
+        made = {
+            "jobs": pa.Table.from_pylist([job]),
+            "scored": pa.Table.from_pylist([{"key": "k", "revision": evil, "split": evil}]),
+        }
+        writer.commit(["late"], made)
     run.write_settings({"recipe": {"about": evil}, "history": [{"at": evil, "command": evil}], evil: evil})
     out = build([run], tmp_path / "out").parent
     html = (out / "index.html").read_text()
     page = parse(out / "index.html")
+    assert page.all("td", "tier")
+    assert page.all("span", "failed")
     assert (len(page.all("script")), len(page.all("style")), len(page.all("img"))) == (1, 1, 0)
     assert len(html) < 400_000
     assert {a.attrs["href"][0] for a in page.all("a")} == {"#"}

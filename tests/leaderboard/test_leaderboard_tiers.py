@@ -66,9 +66,7 @@ def test_tiers_stand_in_the_files(run: RunFolder, standing: Callable[..., None],
     out = build([run], tmp_path / "out").parent
     rows = json.loads((out / "leaderboard.json").read_text())["measured"]
     found = {f"{r['baseline']} {r['variant']}": tuple(r[f"tier{n}"] for n in ("", "_anchor", "_p", "_reason")) for r in rows}
-    assert found == {
-        name: standing for name, *standing in [(n, *rest) for n, *rest in STANDINGS] for standing in [tuple(standing)]
-    }
+    assert found == {name: tuple(rest) for name, *rest in STANDINGS}
     cells = list(csv.DictReader(io.StringIO((out / "leaderboard.csv").read_text())))
     assert [c["tier"] for c in cells] == ["" if r["tier"] is None else str(r["tier"]) for r in rows]
     lines = [line.split(" | ")[:2] for line in (out / "leaderboard.md").read_text().splitlines() if line.startswith("| ")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_an_honest_embeddings_file_passes_and_says_what_could_not_be_run(tmp_pat
     assert found.exit_code == 0, found.output
     told = " ".join(found.stdout.split())
     assert "600 clips of 300 songs, 2.00 a song" in told
-    assert "there is no model" in told
+    assert "not there to look at: model" in told
     assert "video to music R@1" in told
     assert "FAILED" not in told
     kinds = verdicts(asked(saved(tmp_path, honest()), "--json"))
@@ -146,6 +147,22 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, name: str, content: bytes | N
     (line,) = found.stderr.strip().splitlines()
     assert line.startswith("error: ")
     assert words in line
+
+
+def test_what_may_not_be_opened_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as root, who may open everything; so the refusal is made."""
+
+    def closed(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "theirs.npz")
+
+    (tmp_path / "theirs.npz").write_bytes(b"")
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmarks.npz.open", closed, raising=False)
+        refused = asked(tmp_path / "theirs.npz")
+    for found in (refused, asked("a" * 300)):
+        assert found.exit_code == 1
+        (line,) = found.stderr.strip().splitlines()
+        assert "cannot be opened: " in line
 
 
 def test_an_empty_folder_has_no_results(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_what_is_there() -> None:
         assert "cca-default-" in text
         assert "vm_net-default-" in text
         assert "ties" in text
+    assert len(json.loads(results("a", "b", "--json").stdout)["results"]) == 3, "two runs by their names"
     rows = json.loads(results("b", "--json").stdout)["results"]
     assert [(row["seed"], row["tier"]) for row in rows] == [(0, 1)]
 
@@ -92,12 +93,19 @@ def test_merge_and_export(folder: Path, tmp_path: Path, scored_run: Callable[...
     assert len(results("export", tmp_path / "all").stdout.splitlines()) == 1 + 3 * 2
     assert "| cca default [b c0de] |" in results("export", tmp_path / "all", "--format", "md").stdout.replace("\\", "")
     assert len(json.loads(results("export", "a", "--format", "json").stdout)) == 2
+    assert results("export", "a", "--json").stdout == results("export", "a", "--format", "json").stdout
+    assert "--json prints JSON and not md" in fault("export", "a", "--json", "--format", "md")
     results("export", "a", "--format", "csv", "--out", tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == results("export", "a").stdout
     results("export", "a", "--format", "mteb", "--out", tmp_path / "mteb")
     files = sorted(tmp_path.glob("mteb/*/toy.json"))
     assert len(files) == 2
     assert json.loads(results("export", "a", "--format", "mteb").stdout)[0] == json.loads(files[0].read_text())
+    (tmp_path / "empty").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path / "empty")
+        assert "results: 1" in results("merge", folder / "runs" / "b", "--out", ".").stdout
+    assert len(list((tmp_path / "empty").glob("*/record.json"))) == 1
     other = scored_run(tmp_path / "other", [{"baseline": "mvbind", "noise": 1.0}], revision="f" * 64)
     line = fault("merge", "a", other.path, "--out", tmp_path / "mixed")
     assert "mvbind-default-" in line
@@ -130,3 +138,9 @@ def test_a_record_of_another_version_gives_one_line(folder: Path, tmp_path: Path
     (line, count) = results("check", copy, code=1).stdout.splitlines()
     assert "is of another version" in line
     assert count == "1 records, 1 faults"
+
+
+def test_the_page_does_not_take_the_place_of_a_file() -> None:
+    found = CliRunner().invoke(app, ["leaderboard", "a", "--out", __file__])
+    assert found.exit_code == 1
+    assert "is a file; --out needs a folder" in found.stderr

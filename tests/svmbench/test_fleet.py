@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from svmbench.errors import BadInput, DownloadFailed, Failure
+from svmbench.errors import BadInput, DownloadFailed, Failure, SvmbenchError
 from svmbench.fleet import Fleet
 
 # Ray keeps state in its process, so each of these runs in a process of its own, as a command does.
@@ -108,6 +109,25 @@ def test_no_cluster_at_the_address_is_one_line() -> None:
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"):
         with pytest.raises(BadInput, match=f"no Ray cluster answers at {address}"), Fleet(address=address):
             pass
+
+
+def test_a_ray_that_starts_too_slowly_is_one_line_and_other_faults_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    for said, kind, told in (
+        ("The current node timed out during startup. This could ...", SvmbenchError, "this machine is busy; the same command"),
+        ("something else", RuntimeError, "something else"),
+    ):
+        monkeypatch.setattr(ray, "init", failing(said))
+        with pytest.raises(kind, match=told), Fleet() as fleet:
+            fleet.start_ray()
+
+
+def failing(said: str) -> Callable[..., None]:
+    def init(**_: object) -> None:
+        raise RuntimeError(said)
+
+    return init
 
 
 KILLED = """
