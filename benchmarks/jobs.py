@@ -12,7 +12,7 @@ import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,10 @@ def matrix(pack: data.Pack, wanted: Wanted, scored: Iterable[Mapping[str, Any]] 
             jobs += _variant(pack, wanted, (name, module, variant), features, before)
     if not jobs and not unusable:
         raise BadSettings("shuffle_pairs: none of the named baselines learns from pairs")
+    if wanted.shuffle_pairs:  # what they must fall to, in the same table; it looks at no feature and learns from no pair
+        name, module, (variant, *_) = _baseline("chance")
+        features = [name for modality in data.MODALITIES for name in pack.features_of(modality)]
+        jobs += _variant(pack, replace(wanted, shuffle_pairs=False), (name, module, variant), features, before)
     return list({job.key: job for job in jobs}.values()), unusable  # once, also where a name was given twice
 
 

@@ -277,10 +277,9 @@ def import_features(
     with guarded():
         from svmbench import jobs
         from svmbench.progress import Progress
-        from svmbench.store import RunFolder
 
-        run, progress = RunFolder.create(out or jobs.RUNS / file.stem), Progress(quiet=as_json)
-        jobs.import_job(file, run, progress, window_s=window)
+        progress = Progress(quiet=as_json)
+        run = jobs.import_job(file, out or jobs.RUNS / file.stem, progress, window_s=window)
         close(progress, as_json, run=run.path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -134,8 +135,17 @@ def publish_job(
     return facts
 
 
-def import_job(file: Path, run: RunFolder, progress: Progress, *, window_s: float | None = None) -> None:
+def import_job(file: Path, folder: Path, progress: Progress, *, window_s: float | None = None) -> RunFolder:
+    """Makes a run folder of a file of features; of a file that is refused nothing is left behind."""
     with extra("bench"):
         import benchmarks.importer
-    benchmarks.importer.import_features(file, run, window_s=window_s, progress=progress)
+    new = not folder.exists()
+    run = RunFolder.create(folder)
+    try:
+        benchmarks.importer.import_features(file, run, window_s=window_s, progress=progress)
+    except BadInput:
+        if new:
+            shutil.rmtree(folder)
+        raise
     note(run, f"import-features {file.name}" + (f" --window {window_s:g}" if window_s else ""))
+    return run

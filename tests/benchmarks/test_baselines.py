@@ -205,7 +205,8 @@ def test_cca_finds_the_shared_direction() -> None:
     cause = rng.normal(size=(500, 1))
     noise_v, noise_m = rng.normal(size=(500, 3)), rng.normal(size=(500, 2))
     video, music = np.hstack([cause, noise_v]), np.hstack([noise_m, -cause])
-    data = Pairs(*(Inputs(torch.from_numpy(x.astype(np.float32))) for x in (video, music)), torch.arange(500))  # type: ignore[call-arg]
+    sides = [Inputs(torch.from_numpy(x.astype(np.float32))) for x in (video, music)]
+    data = Pairs(sides[0], sides[1], torch.arange(500))
     model = cca.fit(data, data, cca.Settings(ridge_video=1e-6, ridge_music=1e-6, components=1), 0)
     assert abs(model.video_VD[0, 0]) > 20 * model.video_VD[1:, 0].abs().max()
     assert abs(model.music_VD[2, 0]) > 20 * model.music_VD[:2, 0].abs().max()

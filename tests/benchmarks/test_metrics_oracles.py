@@ -7,7 +7,6 @@ the mean over the orders of a case is compared with ours.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -122,8 +121,6 @@ def test_pytrec_eval(ours: dict[str, np.ndarray], orders: list[list[Labels]], li
 
 
 def test_ranx(ours: dict[str, np.ndarray], orders: list[list[Labels]], lists: list[Labels]) -> None:
-    if importlib.util.find_spec("ranx") is None:
-        pytest.skip("ranx is not installed")
     names = {"mrr": "mrr", "map": "map"} | {
         f"{theirs}@{k}": f"{own}@{k}" for theirs, own in (("hit_rate", "hit"), ("recall", "recall"), ("ndcg", "ndcg"))
         for k in CUTOFFS

@@ -246,6 +246,14 @@ def test_what_draws_no_random_numbers_is_fitted_once(toy: RunFolder, local: Flee
     assert len(set(shuffled)) == 2, "each shuffling is another one"
 
 
+def test_a_shuffled_row_stands_beside_the_chance_that_it_must_fall_to(toy: RunFolder, local: Fleet) -> None:
+    go(toy, local, names=("cca",), shuffle_pairs=True)
+    assert {k[1:3] for k in values(toy)} == {("cca", "shuffled"), ("chance", "expected")}
+    (shuffled,) = [r for r in go(toy, local, names=("chance",)).summaries]
+    assert (shuffled.seen, shuffled.kept) == (1, 1)
+    assert len(toy.done_ids("bench")) == 2, "chance is the same fit with and without shuffling"
+
+
 def test_the_kind_of_a_row_is_that_of_its_baseline(toy: RunFolder, local: Fleet) -> None:
     go(toy, local, names=("chance", "mean_embedding", "cca"))
     go(toy, local, names=("cca",), shuffle_pairs=True)

@@ -179,7 +179,7 @@ def test_seeds_go_together_and_are_parted_for_idle_workers(toy: RunFolder) -> No
     assert sizes(100) == [1] * 6
     assert [job for group in jobs.groups(found, 4) for job in group] == found
     shuffled, _ = jobs.matrix(make_pack(toy), Wanted(names=("mvbind",), seeds=3, shuffle_pairs=True))
-    assert [len(group) for group in jobs.groups(shuffled, 1)] == [1, 1, 1], "each shuffling has pairs of its own"
+    assert [len(group) for group in jobs.groups(shuffled, 1)] == [1, 1, 1, 1], "each shuffling has pairs of its own; chance"
 
 
 def test_two_workers_share_a_gpu_where_the_pack_is_small(tmp_path: Path) -> None:

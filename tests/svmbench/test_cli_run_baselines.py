@@ -147,3 +147,14 @@ def test_the_example_in_the_docs_is_the_one_that_runs() -> None:
     code = EXAMPLE.read_text()
     assert code[code.index("from typing") :] in page
     assert os.fspath(EXAMPLE.relative_to(EXAMPLE.parents[2])) in page
+
+
+def test_a_file_that_cannot_be_imported_leaves_no_run_that_would_be_the_newest(run: Callable[..., Result], pairs: str) -> None:
+    np.savez("bad.npz", track_id=["a", "b"], video_x=np.ones((2, 3)))
+    wrong = CliRunner().invoke(app, ["import-features", "bad.npz"])
+    one_line(wrong, "needs at least one array video_NAME and one music_NAME")
+    assert not Path("runs/bad").exists()
+    right = CliRunner().invoke(app, ["import-features", pairs])
+    assert right.exit_code == 0, right.output
+    assert CliRunner().invoke(app, ["import-features", "bad.npz", "--out", "runs/pairs"]).exit_code == 1
+    assert RunFolder.open("runs/pairs").table_names(), "what was there before stays"
