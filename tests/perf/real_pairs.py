@@ -93,4 +93,6 @@ def main(paths: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        raise SystemExit("name a run folder with results: docs/real-pairs.md has the commands")
     main([Path(word) for word in sys.argv[1:]])
