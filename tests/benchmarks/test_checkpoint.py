@@ -8,6 +8,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,20 @@ def test_the_header_says_what_the_model_is_and_takes(tmp_path: Path) -> None:
     assert found.standard["video"]["scale"][0] == 1 / 3, "numbers come back exactly"
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in a worker: sums over two threads have other last bits than over one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_the_bytes_depend_on_the_model_alone(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_checkpoint as t;"
+        "import sys, torch; torch.set_num_threads(1);"
+        "sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_checkpoint as t;"
         "model, header = t.fitted('mvbind'); print(t.save(model, Path(sys.argv[2]) / 'other.safetensors', header))"
     )
     model, header = fitted("mvbind")
