@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +13,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SVMBENCH_SHARED", ROOT.parent / "shared")).resolve()
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs with SIGINT ignored, which children inherit; tests that interrupt commands need it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _absent(message: str) -> NoReturn:
