@@ -179,7 +179,7 @@ class Trainer:
 
     def _data_findings(self, job: Job, parts: Mapping[str, Pairs], index: Mapping[str, data.Index]) -> list[Finding]:
         """The checks that look at the data alone, made once a fold and choice of features."""
-        where = (job.folds, job.fold, job.module().NEEDS)
+        where = (job.folds, job.fold, job.module().NEEDS, getattr(job.module(), "STEPS", False))
         if where not in self.of_the_data:
             evidence = Evidence(
                 test=parts["test"], train=parts["train"], val=parts["val"], song_N=parts["test"].song_B.cpu().numpy(),

@@ -104,10 +104,11 @@ def scrambled(given: World) -> World:
 
 
 def lengths_differ(given: World) -> World:
-    """Clips as long as their song, so that the length gives the pair away."""
+    """Clips as long as their song, and sequences on both sides, so that the length gives the pair away."""
     rng = np.random.default_rng(0)
     facts = {name: replace(f, duration_s_N=rng.uniform(120, 300, len(f))) for name, f in given.facts.items()}
-    return World(given.parts, facts)
+    parts = {name: replace(p, music=replace(p.music, steps=p.video.steps)) for name, p in given.parts.items()}
+    return World(parts, facts)
 
 
 def popular(given: World) -> World:

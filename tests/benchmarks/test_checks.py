@@ -165,21 +165,27 @@ def test_a_baseline_passes_on_the_toy_run(model: Any, toy: RunFolder) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("window", "failing"), [(120.0, set()), (None, {"negative_controls"})], ids=["120 s", "whole tracks"])
+@pytest.mark.parametrize(
+    ("window", "steps", "failing"),
+    [(120.0, False, set()), (None, False, set()), (None, True, {"negative_controls"})],
+    ids=["120 s", "whole tracks", "whole tracks as sequences"],
+)
 def test_the_baselines_pass_on_real_pairs_and_their_lengths_do_not(
-    window: float | None, failing: set[str], real_pairs: Path, tmp_path: Path
+    window: float | None, steps: bool, failing: set[str], real_pairs: Path, tmp_path: Path
 ) -> None:
-    """On whole tracks the length gives the pair away, and the control says so; the middle of each track is honest."""
+    """On whole tracks the length gives the pair away to whom is given sequences, and the control says so."""
     run = RunFolder.create(tmp_path / "pairs")
     import_features(real_pairs, run, window_s=window)
     pack = data.make_pack(run)
     index = data.fold_parts(pack, 5, 0)
     for model in cheats.baselines():
-        given = cheat_data.World(data.pairs(pack, index, model.module.NEEDS), data.facts(pack, index))
-        failed = {f.check: f.detail for f in checks.run(cheats.evidence_of(model, given)) if f.passed is False}
-        assert set(failed) == set(getattr(model.module, "BY_DESIGN", ())) | failing, failed
-        if failing:
-            assert failed["negative_controls"].startswith("duration: R@10")
+        given = cheat_data.World(data.pairs(pack, index, model.module.NEEDS, steps=steps), data.facts(pack, index))
+        found = {f.check: f for f in checks.run(cheats.evidence_of(model, given))}
+        failed = {name for name, finding in found.items() if finding.passed is False}
+        assert failed == set(getattr(model.module, "BY_DESIGN", ())) | failing, failed
+        control = found["negative_controls"].detail
+        assert control.startswith("duration: R@10") == bool(failing)
+        assert ("; duration: R@10" in control) == (window is None and not steps), "a remark, where pooled inputs hide it"
 
 
 # ---- one by one
