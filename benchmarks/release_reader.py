@@ -126,5 +126,6 @@ def _table(batches: list[pa.RecordBatch], name: str, folder: Path) -> pa.Table:
         return pa.concat_tables(
             pa.table({f.name: pa.table(batch)[f.name].cast(f.type) for f in FEATURES_SCHEMA}) for batch in batches
         )
-    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # a column is missing, a value does not fit, or
+        # pyarrow knows no cast between the two types, such as text for a list: its name for that is the last one
         raise BadInput(f"{folder}: the columns of features_{name} are not those of a feature: {AGAIN}") from error

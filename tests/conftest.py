@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -134,3 +136,29 @@ def _scored_run(path: Path, rows: list[dict[str, Any]], *, revision: str = "d" *
 def scored_run() -> Callable[..., Any]:
     """Makes a run folder with results, without a training: see _scored_run."""
     return _scored_run
+
+
+@pytest.fixture
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits are short, no token is about, and any connection that leaves the machine fails the test."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    connect, sleep = socket.socket.connect, time.sleep
+
+    def guarded(self: socket.socket, address: tuple[str, int]) -> None:
+        assert address[0] == "127.0.0.1", f"a foreign host was asked: {address}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """A Hub on loopback, which must have known every request and never been shown a token at its second origin."""
+    from svmbench.hubsim import serve
+
+    with serve() as hub:
+        yield hub
+        assert hub.unknown == []
+        assert not [seen for seen in hub.log if seen.origin == "cdn" and seen.authorized]

@@ -6,11 +6,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,27 +31,15 @@ from svmbench.progress import Progress
 from svmbench.records import Clip, Split, to_table
 from svmbench.store import RunFolder, sha256_file, write_json
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own use of its HTTP library
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # the client's own use of its HTTP library
+    pytest.mark.usefixtures("only_loopback"),
+]
 REPO = "lab/toy"
 RECIPE = recipes.parse(
     {"name": "toy", "about": "Pairs", "search": {"words": ["surf"]}, "publish": {"title": "Toy", "contact": "a@example.org"}},
     "test",
 )
-
-
-@pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits are short, no token is about, and any connection that leaves the machine fails the test."""
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
-    connect, sleep = socket.socket.connect, time.sleep
-
-    def guarded(self: socket.socket, address: tuple[str, int]) -> None:
-        assert address[0] == "127.0.0.1", f"a foreign host was asked: {address}"
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded)
-    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +50,6 @@ def run(tmp_path_factory: pytest.TempPathFactory, toy_maker: Callable[..., RunFo
 @pytest.fixture(scope="module")
 def release(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_release(RECIPE, run, tmp_path_factory.mktemp("release") / "toy").folder
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with serve() as hub:
-        yield hub
-        assert hub.unknown == []
-        assert not [seen for seen in hub.log if seen.origin == "cdn" and seen.authorized]
 
 
 @pytest.fixture

@@ -6,11 +6,8 @@ import hashlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,7 +21,10 @@ from svmbench.hubsim import TOKEN, Hub, serve
 from svmbench.hubsim.core import Api
 from svmbench.progress import Progress
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own use of its HTTP library
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # the client's own use of its HTTP library
+    pytest.mark.usefixtures("only_loopback"),
+]
 REPO = "lab/set"
 CARD = "---\nlicense: cc-by-4.0\nconfigs:\n- config_name: metadata\n  data_files: metadata/*.parquet\n---\n# A set\n"
 REAL_TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
@@ -49,29 +49,6 @@ def make_release(
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     return make_release(tmp_path / "release")
-
-
-@pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits are short, no token is about, and any connection that leaves the machine fails the test."""
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
-    connect, sleep = socket.socket.connect, time.sleep
-
-    def guarded(self: socket.socket, address: tuple[str, int]) -> None:
-        assert address[0] == "127.0.0.1", f"a foreign host was asked: {address}"
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded)
-    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with serve() as hub:
-        yield hub
-        assert hub.unknown == []
-        assert not [seen for seen in hub.log if seen.origin == "cdn" and seen.authorized]
 
 
 def send(release: Path, hub: Hub, repo: str = REPO, **settings: object) -> str:
