@@ -321,6 +321,18 @@ def without_column(name: str, column: str) -> Callable[[Path], object]:
     return change
 
 
+def with_column(name: str, column: str, value: pa.Scalar) -> Callable[[Path], object]:
+    """The same tables with one column of another type, the same value in every row."""
+
+    def change(folder: Path) -> None:
+        for path in (folder / name).glob("*.parquet"):
+            table = pq.read_table(path)
+            place = table.schema.get_field_index(column)
+            pq.write_table(table.set_column(place, column, pa.array([value.as_py()] * len(table), value.type)), path)
+
+    return change
+
+
 @pytest.mark.parametrize(("change", "says"), [
     (marked(kind="ids"), "holds ids, which no baseline can be trained on"),
     (marked(features=None), "does not say which features are of the picture.* another version of svmbench; publish it again"),
@@ -337,6 +349,8 @@ def without_column(name: str, column: str) -> Callable[[Path], object]:
     (lambda folder: shutil.rmtree(folder / "splits"), "has no splits"),
     (without_column("metadata", "song_id"), "metadata has no column 'song_id'"),
     (without_column("features_look", "dim"), "the columns of features_look are not those of a feature"),
+    (with_column("features_look", "dim", pa.scalar("wide")), "the columns of features_look are not those of a feature"),
+    (with_column("features_look", "values", pa.scalar(7)), "the columns of features_look are not those of a feature"),
 ])  # fmt: skip
 def test_a_release_that_cannot_be_used(release: Path, tmp_path: Path, change: Callable[[Path], object], says: str) -> None:
     folder = changed(release, tmp_path / "other", change)
